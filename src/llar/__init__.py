@@ -1,0 +1,1 @@
+"""llar: ask your own documents, offline."""

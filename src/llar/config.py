@@ -1,0 +1,115 @@
+"""The one configuration: defaults < llar.toml < environment < flags. Read by `load`, frozen after.
+
+The file is `llar.toml` in LLAR_HOME; its keys are the field names below. The environment
+variable of a field is its name in capitals behind `LLAR_`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from .errors import ConfigError
+
+
+def _setting(default: Any, about: str, *, secret: bool = False) -> Any:
+    return field(default=default, metadata={"about": about, "secret": secret}, repr=not secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Every setting of llar. Secrets come from the environment only and are never printed."""
+
+    home: Path = _setting(Path("~/.llar"), "Folder that holds models, collections and llar.toml.")
+    collection: str = _setting("default", "Collection used when none is named.")
+    chat_model: str = _setting(
+        "llamacpp:smollm2-135m-instruct", "Model that writes answers, as backend:name."
+    )
+    embedder: str = _setting(
+        "ctranslate2:all-minilm-l6-v2", "Embedding model of new collections, as backend:name."
+    )
+    threads: int = _setting(0, "Threads for inference; 0 takes the cores that are free.")
+    context: int = _setting(0, "Context length in tokens; 0 takes the model's own.")
+    max_answer_tokens: int = _setting(200, "Longest answer a model may write, in tokens.")
+    temperature: float = _setting(0.0, "Sampling temperature of answers; 0 is greedy.")
+    openai_base_url: str = _setting(
+        "", "Base URL of the OpenAI-compatible server behind openai:NAME, with its /v1."
+    )
+    openai_api_key: str = _setting("", "Key sent to that server.", secret=True)
+    openai_timeout: float = _setting(120.0, "Seconds to wait for that server's next byte.")
+    openai_retries: int = _setting(3, "Further tries after a time-out, 429 or 5xx, with back-off.")
+    parse_workers: int = _setting(0, "Parser processes; 0 takes one per free core.")
+    parse_memory_mb: int = _setting(2048, "Address space one parser process may use, in MiB.")
+    parse_timeout: float = _setting(120.0, "Seconds one file may take to parse.")
+    max_file_mb: int = _setting(512, "Larger files are refused with a line saying so, in MiB.")
+    chunk_tokens: int = _setting(
+        0, "Longest chunk of new collections, in the embedder's tokens; 0 takes its limit."
+    )
+    lock_timeout: float = _setting(60.0, "Seconds to wait for another process that is writing.")
+
+    @property
+    def models_dir(self) -> Path:
+        """Where the model store lives."""
+        return self.home / "models"
+
+    @property
+    def collections_dir(self) -> Path:
+        """Where collections live, one folder each."""
+        return self.home / "collections"
+
+
+def load(flags: Mapping[str, Any] | None = None, *, env: Mapping[str, str] | None = None) -> Config:
+    """Read every source in order and return the frozen result.
+
+    `flags` are field names with values; a value of None means "not given".
+    Raises ConfigError for an unknown key or a value of the wrong kind, naming where it stands.
+    """
+    env = os.environ if env is None else env
+    given = {k: v for k, v in (flags or {}).items() if v is not None}
+    home = Path(given.get("home") or env.get("LLAR_HOME") or "~/.llar").expanduser().absolute()
+    values: dict[str, Any] = {}
+    file = home / "llar.toml"
+    if file.is_file():
+        values.update(_from_file(file))
+    for f in fields(Config):
+        variable = f"LLAR_{f.name.upper()}"
+        if variable in env:
+            values[f.name] = _convert(f.name, env[variable], variable)
+    for name, value in given.items():
+        values[name] = _convert(name, value, f"--{name.replace('_', '-')}")
+    values["home"] = home
+    return Config(**values)
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise ConfigError(f"{file} is not valid TOML: {e}") from e
+    secrets = {f.name for f in fields(Config) if f.metadata["secret"]}
+    for name in table.keys() & (secrets | {"home"}):
+        raise ConfigError(f"{file}: {name!r} can only be set in the environment")
+    return {k: _convert(k, v, f"{file}: {k}") for k, v in table.items()}
+
+
+def _convert(name: str, value: Any, where: str) -> Any:
+    kinds = get_type_hints(Config)
+    if name not in kinds:
+        near = difflib.get_close_matches(name, kinds, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"{where}: there is no setting {name!r}{hint}")
+    kind = kinds[name]
+    try:
+        if kind in (int, float) and isinstance(value, bool):
+            raise ValueError
+        converted = kind(value)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{where}: expected {kind.__name__}, got {value!r}") from None
+    if kind in (int, float) and converted < 0:
+        raise ConfigError(f"{where}: must not be negative, got {value!r}")
+    return converted
