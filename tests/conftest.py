@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from llar.config import load
+from llar.models import open_chat, open_embedder
+from llar.models.interface import ChatModel, Embedder
+
 ROOT = Path(__file__).parent.parent
 DATA = ROOT.parent / "shared" / "data"
 STORE = Path(os.environ.get("LLAR_TEST_STORE", ROOT / ".llar" / "models"))
@@ -58,6 +62,22 @@ def installed(home: Path) -> Path:
         pytest.fail(f"no models at {STORE}; run: make models")
     (home / "models").symlink_to(STORE, target_is_directory=True)
     return home
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Iterator[Embedder]:
+    """The real embedding model, loaded once."""
+    model = open_embedder(load({"home": STORE.parent}, env={}), "ctranslate2:all-minilm-l6-v2")
+    yield model
+    model.close()
+
+
+@pytest.fixture(scope="session")
+def smollm() -> Iterator[ChatModel]:
+    """The real chat model, loaded once."""
+    model = open_chat(load({"home": STORE.parent}, env={}), "llamacpp:smollm2-135m-instruct")
+    yield model
+    model.close()
 
 
 @pytest.fixture(scope="session")

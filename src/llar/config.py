@@ -36,6 +36,7 @@ class Config:
     threads: int = _setting(0, "Threads for inference; 0 takes the cores that are free.")
     context: int = _setting(0, "Context length in tokens; 0 takes the model's own.")
     max_answer_tokens: int = _setting(200, "Longest answer a model may write, in tokens.")
+    passages: int = _setting(4, "Passages shown to the model with a question, the best first.")
     temperature: float = _setting(0.0, "Sampling temperature of answers; 0 is greedy.")
     openai_base_url: str = _setting(
         "", "Base URL of the OpenAI-compatible server behind openai:NAME, with its /v1."

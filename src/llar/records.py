@@ -134,10 +134,96 @@ class Piece:
     tokens: tuple[TokenProbability, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The indexed document a hit or citation comes from."""
+
+    id: int  # stays the same as long as the content does
+    path: str
+    title: str | None = None
+    format: str = ""
+    language: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What to call it in a list of citations."""
+        return self.title or self.path.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage found. `parts` are the scores that made up `score`, by method."""
+
+    document: Source
+    chunk: Chunk
+    chunk_id: int
+    score: float
+    parts: Mapping[str, float] = field(default_factory=dict)
+    highlights: tuple[tuple[int, int], ...] = ()  # spans of the document's text
+
+    def as_json(self) -> dict[str, Any]:
+        """The hit as programs get it: flat, with pages and offsets at the top."""
+        return {
+            "document": to_json(self.document),
+            "page": self.chunk.first_page,
+            "last_page": self.chunk.last_page,
+            "headings": list(self.chunk.headings),
+            "kind": self.chunk.kind,
+            "start": self.chunk.start,
+            "end": self.chunk.end,
+            "prefix": self.chunk.prefix,
+            "text": self.chunk.text,
+            "highlights": [list(span) for span in self.highlights],
+            "score": self.score,
+            "parts": dict(self.parts),
+            "chunk_id": self.chunk_id,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A verbatim quote: `quote` equals the document's text from `start` to `end`, always."""
+
+    n: int  # the number shown as [n]
+    document: Source
+    page: int | None
+    start: int
+    end: int
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence of an answer. Unsupported ones are never part of `Answer.answer`."""
+
+    text: str
+    supported: bool
+    citations: tuple[int, ...] = ()  # numbers of the citations that support it
+    reason: str = ""  # why it is not supported
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the documents say, or that they do not say it (`abstained`)."""
+
+    question: str
+    answer: str
+    abstained: bool
+    sentences: tuple[Sentence, ...]
+    citations: tuple[Citation, ...]
+    hits: tuple[Hit, ...]
+    model: str
+    usage: Usage
+    timings: Mapping[str, float]  # seconds by step
+    prompt: tuple[Message, ...] = ()  # what was sent to the model; empty where it was not asked
+
+
 def to_json(record: Any) -> Any:
     """A record as plain dicts, lists and scalars, ready for `json.dumps`."""
     import dataclasses
 
+    if isinstance(record, Hit):
+        return record.as_json()
     if dataclasses.is_dataclass(record) and not isinstance(record, type):
         return {f.name: to_json(getattr(record, f.name)) for f in dataclasses.fields(record)}
     if isinstance(record, Mapping):

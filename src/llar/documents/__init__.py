@@ -1,0 +1,8 @@
+"""Files to documents: which files there are, and each one's text, tables and facts."""
+
+from __future__ import annotations
+
+from .folders import Report, find_files, hash_file
+from .sandbox import Parsers, load
+
+__all__ = ["Parsers", "Report", "find_files", "hash_file", "load"]

@@ -28,6 +28,9 @@ class Options:
     adapters: tuple[tuple[str, float], ...] = ()  # LoRA (name, scale), loaded with the model
 
 
+DEFAULTS = Options()
+
+
 class ChatModel(Protocol):
     """A model that writes text. Safe to call from several threads."""
 

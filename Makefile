@@ -1,0 +1,45 @@
+# Every target works alone from a fresh clone: it makes .venv, installs, and pulls the two models.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export LLAR_HOME ?= $(CURDIR)/.llar
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help demo models test check bench docs clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 10
+
+$(VENV)/.installed: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+models: $(VENV)/.installed  ## pull the two default models into .llar
+	@$(BIN)/llar models pull smollm2-135m-instruct all-minilm-l6-v2
+
+demo: models  ## index the sample documents and ask three questions
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh samples/demo.sh
+
+test: $(VENV)/.dev models  ## run all tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev models  ## all that CI checks: format, lint, types, layers, docs, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python docs/generate.py --check
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.dev models  ## measure; the figures go into bench/RESULTS.md by hand
+	@for script in bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+docs: $(VENV)/.dev  ## write the generated pages: docs/cli.md, docs/settings.md
+	$(BIN)/python docs/generate.py
+
+clean:  ## remove the environment, models and caches
+	rm -rf $(VENV) .llar .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,5 @@
+"""`python -m llar` is `llar`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,210 @@
+"""A question to an answer with true citations, or an honest "not in these documents".
+
+search -> evidence (sentences and rows, ranked) -> prompt -> model -> check, sentence by sentence.
+Only checked sentences are shown; where none survives, the best quotes are the answer, and where
+there is no evidence there is none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ..config import Config
+from ..index.index import Index
+from ..index.lexical import Lexical
+from ..models.interface import ChatModel, Embedder, Options
+from ..records import Answer, Citation, Hit, Message, Sentence, Usage
+from ..text import sentences
+from ..text.language import detect_query
+from . import evidence as evidences
+from .check import support
+from .evidence import Evidence, cells
+from .followup import standalone
+from .prompt import build
+
+ANSWERABLE = 0.45  # least score of the best evidence for a question to be put to the model
+QUOTABLE = 0.5  # least score of a quote that is an answer by itself
+RELEVANT = 0.6  # a sentence's evidence must score at least this share of the best
+
+NOT_FOUND = {
+    "en": "Not found in these documents.",
+    "es": "No se encuentra en estos documentos.",
+    "ca": "No es troba en aquests documents.",
+    "hu": "Ezekben a dokumentumokban nem található.",
+}
+
+Search = Callable[[str], list[Hit]]
+
+
+@dataclass(slots=True)
+class _Draft:
+    """An answer in the making."""
+
+    sentences: list[Sentence] = field(default_factory=list)
+    citations: list[Citation] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
+    usage: Usage = field(default_factory=Usage)
+    prompt: tuple[Message, ...] = ()
+
+    def cite(self, found: Sequence[Evidence]) -> tuple[int, ...]:
+        """The numbers of the citations for these spans, made where they are new."""
+        numbers = []
+        for e in found:
+            same = (
+                c.n
+                for c in self.citations
+                if (c.document, c.start, c.end) == (e.hit.document, e.start, e.end)
+            )
+            n = next(same, 0)
+            if not n:
+                n = len(self.citations) + 1
+                self.citations.append(Citation(n, e.hit.document, e.page, e.start, e.end, e.text))
+            numbers.append(n)
+        return tuple(numbers)
+
+
+def stream(
+    question: str,
+    *,
+    search: Search,
+    index: Index,
+    chat: ChatModel,
+    embedder: Embedder,
+    config: Config,
+    history: Sequence[Message] = (),
+) -> Iterator[Sentence | Answer]:
+    """Each sentence as soon as it is written and checked, then the whole Answer."""
+    draft = _Draft()
+
+    def look(query: str) -> tuple[list[Hit], list[Evidence]]:
+        hits = search(query)
+        lexical = Lexical(index, evidences.question_groups(query, hits))
+        return hits, evidences.rank(query, evidences.collect(hits), lexical, embedder)
+
+    with _timed(draft, "rewrite"):
+        asked = standalone(question, history, chat, config) if history else [question]
+    with _timed(draft, "search"):
+        looked = [(q, *look(q)) for q in asked]
+        question, hits, ranked = max(looked, key=lambda x: x[2][0].score if x[2] else 0.0)
+    best = ranked[0].score if ranked else 0.0
+    if best >= ANSWERABLE:
+        yield from _written(question, hits, ranked, draft, chat, embedder, config)
+        if not any(s.supported for s in draft.sentences) and best >= QUOTABLE:
+            yield from _quoted(ranked, draft)
+    yield _finish(question, hits, draft, chat)
+
+
+def _written(
+    question: str,
+    hits: Sequence[Hit],
+    ranked: Sequence[Evidence],
+    draft: _Draft,
+    chat: ChatModel,
+    embedder: Embedder,
+    config: Config,
+) -> Iterator[Sentence]:
+    """What the model writes, checked sentence by sentence."""
+    messages, shown = build(question, hits, chat, config)
+    draft.prompt = tuple(messages)
+    usable = [e for e in ranked if e.passage <= shown]
+    options = Options(max_tokens=config.max_answer_tokens, temperature=config.temperature)
+    text = ""
+    said: set[str] = set()
+    with _timed(draft, "generate"):
+        pieces = chat.stream(messages, options)
+        for piece in pieces:
+            text += piece.text
+            draft.usage = draft.usage + (piece.usage or Usage())
+            *whole, rest = _split(text, hits)
+            for sentence in whole:
+                yield from _checked(sentence, question, usable, draft, embedder, said)
+            text = rest
+        if text.strip():
+            yield from _checked(text.strip(), question, usable, draft, embedder, said)
+
+
+def _split(text: str, hits: Sequence[Hit]) -> list[str]:
+    """The sentences of a growing text; the last is what may still go on."""
+    language = hits[0].document.language
+    spans = sentences.split(text, language)
+    if not spans:
+        return [text]
+    whole = [text[a:b].strip() for a, b in spans[:-1]]
+    return [*whole, text[spans[-1][0] :]]
+
+
+def _checked(
+    text: str,
+    question: str,
+    ranked: Sequence[Evidence],
+    draft: _Draft,
+    embedder: Embedder,
+    said: set[str],
+) -> Iterator[Sentence]:
+    if not text or text.casefold() in said or "NOT FOUND" in text:
+        return
+    said.add(text.casefold())
+    found = support(text, question, ranked, embedder)
+    least = ranked[0].score * RELEVANT
+    if found.supported and max(e.score for e in found.evidence) < least:
+        sentence = Sentence(text, False, (), "it is beside the question")
+    elif found.supported:
+        sentence = Sentence(text, True, draft.cite(found.evidence))
+    else:
+        sentence = Sentence(text, False, (), found.reason)
+    draft.sentences.append(sentence)
+    yield sentence
+
+
+def _quoted(ranked: Sequence[Evidence], draft: _Draft) -> Iterator[Sentence]:
+    """The best evidence as the answer: up to two spans, the second only if nearly as good."""
+    for e in ranked[:2]:
+        if e.score >= max(QUOTABLE, 0.9 * ranked[0].score):
+            sentence = Sentence(readable(e), True, draft.cite([e]))
+            draft.sentences.append(sentence)
+            yield sentence
+
+
+def readable(e: Evidence) -> str:
+    """A quote for reading: prose as it stands, a table row with the names of its columns."""
+    if not e.header:
+        return " ".join(e.text.split())
+    header, values = cells(e.header), cells(e.text)
+    named = zip(header[1:], values[1:], strict=False)
+    return f"{values[0]}: " + "; ".join(f"{h}: {c}" if h else c for h, c in named if c)
+
+
+def _finish(question: str, hits: Sequence[Hit], draft: _Draft, chat: ChatModel) -> Answer:
+    kept = [s for s in draft.sentences if s.supported]
+    marks = [f"{s.text} " + "".join(f"[{n}]" for n in s.citations) for s in kept]
+    answer = " ".join(marks)
+    if not kept:
+        answer = NOT_FOUND.get(detect_query(question, list(NOT_FOUND)) or "en", NOT_FOUND["en"])
+    return Answer(
+        question=question,
+        answer=answer,
+        abstained=not kept,
+        sentences=tuple(draft.sentences),
+        citations=tuple(draft.citations),
+        hits=tuple(hits),
+        model=chat.name,
+        usage=draft.usage,
+        timings=draft.timings,
+        prompt=draft.prompt,
+    )
+
+
+class _timed:  # noqa: N801 - a with-statement
+    """Adds the seconds of a with-block to a draft's timings."""
+
+    def __init__(self, draft: _Draft, step: str) -> None:
+        self._timings, self._step = draft.timings, step
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        spent = time.perf_counter() - self._start
+        self._timings[self._step] = round(self._timings.get(self._step, 0.0) + spent, 4)

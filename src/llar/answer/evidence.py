@@ -1,0 +1,166 @@
+"""The sentences and table rows of the passages found, ranked by how well they answer a question."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..index.lexical import Lexical
+from ..models.interface import Embedder
+from ..records import Hit
+from ..retrieve import embed_query
+from ..text import sentences
+from ..text.words import query_terms, terms
+
+CELL = re.compile(r"(?<!\\)\|")
+KNOWN = (0.35, 0.45, 0.35)  # words, cosine, passage: where the embedder knows the language
+OTHER = (0.5, 0.15, 0.35)
+
+_UNDERLINE = re.compile(r"([=\-~^\"'`*+#:.])\1{2,}\s*")
+_ASKING = re.compile(  # words that say what kind of answer is wanted, not what it is about
+    r"\b(?:how (?:many|much)|number of|amount of|(?:what|which) (?:kinds?|sorts?|types?) of"
+    r"|(?:name|names) of|qué (?:cantidad|número|tipos?) (?:de )?|quina quantitat|mennyi|hány)\b",
+    re.IGNORECASE,
+)
+_DELIMITER = re.compile(r"\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One quotable span: `text` is the document's text from `start` to `end`, verbatim."""
+
+    hit: Hit
+    passage: int  # number of the passage in the prompt, from 1
+    start: int
+    end: int
+    text: str
+    header: str = ""  # of a table row: the row that names its columns
+    score: float = 0.0  # how well it answers the question, about 0..1
+    words: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+
+    @property
+    def page(self) -> int | None:
+        """The page the span is on, where its passage lies on one page or starts on it."""
+        return self.hit.chunk.first_page
+
+    @property
+    def embedded(self) -> str:
+        """What its meaning is taken from: the span under its nearest heading or header."""
+        above = self.header or (self.hit.chunk.headings[-1] if self.hit.chunk.headings else "")
+        return f"{above}\n{self.text}" if above else self.text
+
+    @property
+    def context(self) -> str:
+        """What helps to understand the span: where it stands in its document."""
+        path = " > ".join(self.hit.chunk.headings)
+        return "\n".join(x for x in (self.hit.document.title or "", path, self.header) if x)
+
+
+def collect(hits: Sequence[Hit]) -> list[Evidence]:
+    """Every sentence and table row of the passages, in their order."""
+    found = []
+    for number, hit in enumerate(hits, 1):
+        spans = _rows(hit) if hit.chunk.kind == "table" else _sentences(hit)
+        for start, end, header in spans:
+            text = hit.chunk.text[start:end]
+            words = frozenset(terms(f"{text}\n{header}", hit.document.language))
+            at = hit.chunk.start
+            found.append(Evidence(hit, number, at + start, at + end, text, header, 0.0, words))
+    return found
+
+
+def rank(
+    question: str, evidence: Sequence[Evidence], lexical: Lexical, embedder: Embedder
+) -> list[Evidence]:
+    """The same evidence with its scores, best first.
+
+    A score joins three things: how many of the question's words the span holds (half of it by
+    itself, half together with its headings and header), its cosine to the question, and the score
+    of its passage. Where the embedder does not know the language the cosine counts little.
+    """
+    if not evidence:
+        return []
+    vector = embed_query(embedder, question)
+    cosines = embed_spans(embedder, [e.embedded for e in evidence]) @ vector
+    known = embedder.identity.languages
+    scored = []
+    for e, cosine in zip(evidence, cosines, strict=True):
+        language = e.hit.document.language
+        around = e.words | frozenset(terms(e.context, language))
+        covered = (lexical.covered(e.words) + lexical.covered(around)) / 2
+        weights = KNOWN if "*" in known or language in known else OTHER
+        parts = (covered, max(float(cosine), 0.0), e.hit.score)
+        scored.append(replace(e, score=sum(w * p for w, p in zip(weights, parts, strict=True))))
+    return sorted(scored, key=lambda e: -e.score)
+
+
+def embed_spans(
+    embedder: Embedder, texts: Sequence[str]
+) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """Unit vectors of spans, shape (len(texts), dimension); one too long is a mean of halves."""
+    fits = [embedder.count_tokens(t) <= embedder.max_tokens for t in texts]
+    vectors = np.empty((len(texts), embedder.identity.dimension), np.float32)
+    short = [t for t, ok in zip(texts, fits, strict=True) if ok]
+    if short:
+        vectors[np.asarray(fits)] = embedder.embed_documents(short)
+    for i, ok in enumerate(fits):
+        if not ok:
+            vectors[i] = embed_query(embedder, texts[i])
+    return vectors
+
+
+def _sentences(hit: Hit) -> list[tuple[int, int, str]]:
+    """The sentences of a passage that state something: no headings, no questions."""
+    text = hit.chunk.text
+    found = []
+    for start, end in sentences.split(text, hit.document.language):
+        line = text[text.rfind("\n", 0, start) + 1 : start]
+        below = text[end:].lstrip("\n").partition("\n")[0]
+        heading = "#" in line or bool(_UNDERLINE.fullmatch(below))
+        if re.search(r"\w", text[start:end]) and not heading and text[end - 1] != "?":
+            found.append((start, end, ""))
+    return found
+
+
+def _rows(hit: Hit) -> list[tuple[int, int, str]]:
+    """The data rows of a table chunk, each with the header that names its columns."""
+    lines, at = [], 0
+    for line in hit.chunk.text.splitlines(keepends=True):
+        lines.append((at, at + len(line.rstrip("\n")), line.rstrip("\n")))
+        at += len(line)
+    prefix = [x for x in hit.chunk.prefix.splitlines() if x.lstrip().startswith("|")]
+    header = next((x for x in prefix if not _DELIMITER.fullmatch(x)), "")
+    rows = []
+    for i, (start, end, line) in enumerate(lines):
+        following = lines[i + 1][2] if i + 1 < len(lines) else ""
+        if following.strip() and _DELIMITER.fullmatch(following) and "|" in line:
+            header = line
+        elif header and cells(line)[0] and cells(line)[0] == cells(header)[0]:
+            header = _joined(header, line)  # a second header row
+        elif line.strip() and not _DELIMITER.fullmatch(line):
+            rows.append((start, end, header if "|" in line else ""))
+    return rows
+
+
+def cells(row: str) -> list[str]:
+    """The cells of a Markdown table's row."""
+    return [c.strip() for c in CELL.split(row.strip().removeprefix("|").removesuffix("|"))]
+
+
+def _joined(header: str, below: str) -> str:
+    """Two header rows as one: "Allowance" over "Meals" is "Allowance Meals"."""
+    pairs = zip(cells(header), cells(below), strict=False)
+    return "| " + " | ".join(a if a == b else f"{a} {b}".strip() for a, b in pairs) + " |"
+
+
+def question_groups(question: str, hits: Sequence[Hit]) -> list[list[str]]:
+    """The question's content words, each with its stems in the languages of the passages.
+
+    Words that only say what kind of answer is asked for ("how many", "qué cantidad") count
+    where there are no others.
+    """
+    languages = sorted({h.document.language for h in hits if h.document.language})
+    return query_terms(_ASKING.sub(" ", question), languages) or query_terms(question, languages)

@@ -1,0 +1,40 @@
+"""The prompt of an answer: numbered passages, as many whole ones as fit, and the question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..config import Config
+from ..errors import ContextTooLong
+from ..models.interface import ChatModel
+from ..prompts import render
+from ..records import Hit, Message
+
+
+def build(
+    question: str, hits: Sequence[Hit], chat: ChatModel, config: Config
+) -> tuple[list[Message], int]:
+    """The messages, and how many of the hits they hold; a passage is shown whole or not at all.
+
+    Raises ContextTooLong where not even the best passage fits beside the answer.
+    """
+    room = chat.context - config.max_answer_tokens
+    for count in range(min(config.passages, len(hits)), 0, -1):
+        messages = render(config, "answer", question=question, passages=passages(hits[:count]))
+        tokens = chat.count_prompt(messages)
+        if tokens <= room:
+            return messages, count
+    raise ContextTooLong(
+        f"the best passage and the question take {tokens} tokens, but {chat.name} has room for "
+        f"{room} beside an answer of {config.max_answer_tokens}",
+        fix="llar config: raise context, or lower max_answer_tokens",
+    )
+
+
+def passages(hits: Sequence[Hit]) -> str:
+    """The passages as the model sees them, numbered from 1."""
+    parts = []
+    for n, hit in enumerate(hits, 1):
+        page = f", page {hit.chunk.first_page}" if hit.chunk.first_page else ""
+        parts.append(f"[{n}] {hit.document.name}{page}\n{hit.chunk.content}")
+    return "\n\n".join(parts)

@@ -1,0 +1,102 @@
+"""The command line. Each command lives in a module of its own, imported when it runs."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from ..config import load
+from ..errors import LlarError
+
+PARTLY = 3  # exit code where some files could not be read and the rest was indexed
+
+# name -> (module, one line for --help); in the order of use
+COMMANDS = {
+    "ask": ("ask", "Answer a question from the documents, with citations."),
+    "chat": ("ask", "Hold a conversation about the documents."),
+    "search": ("search", "Find passages."),
+    "add": ("documents", "Index files and folders."),
+    "sync": ("documents", "Make a collection match its folders."),
+    "remove": ("documents", "Forget files, folders or a whole collection."),
+    "status": ("documents", "Show what a collection holds and what could not be read."),
+    "collections": ("documents", "List the collections."),
+    "models": ("models", "List, pull, import, show, remove and verify models."),
+    "config": ("settings", "Show every setting and where it comes from."),
+}
+
+
+class Commands(click.Group):
+    """Loads a command's module when it is run; --help needs none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command itself."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f".{COMMANDS[cmd_name][0]}", __name__)
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without loading any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Like click's, with a guess at what was meant."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--home", metavar="DIR", help="Folder of models, collections and llar.toml.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any setting, for this call (see: llar config).",
+)
+@click.version_option(package_name="llar", prog_name="llar")
+@click.pass_context
+def cli(ctx: click.Context, home: str | None, settings: Sequence[str]) -> None:
+    """Ask your own documents, offline: local models, true citations."""
+    flags: dict[str, Any] = {"home": home}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{setting!r}: expected KEY=VALUE", param_hint="--set")
+        flags[name] = value
+    ctx.obj = load(flags)
+
+
+def main() -> None:
+    """Run `llar`: 0 done, 1 an error of ours, 2 wrong usage, 3 done but for some files."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except LlarError as e:
+        click.echo(f"error: {e}", err=True)
+        sys.exit(1)
+    except click.ClickException as e:
+        e.show()
+        sys.exit(e.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,137 @@
+"""`llar ask` and `llar chat`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from .output import clean, collection_option, filter_option, json_option, print_json, where
+
+if TYPE_CHECKING:
+    from ..collection import Collection
+    from ..records import Answer, Message
+
+model_option = click.option("--model", metavar="BACKEND:NAME", help="Model that writes the answer.")
+hits_option = click.option("-k", default=8, show_default=True, help="Passages to look at.")
+
+
+@click.command()
+@click.argument("question")
+@collection_option
+@model_option
+@hits_option
+@filter_option
+@click.option("--show-prompt", is_flag=True, help="Print exactly what was sent to the model.")
+@json_option
+@click.pass_context
+def ask(
+    ctx: click.Context,
+    question: str,
+    collection: str | None,
+    model: str | None,
+    k: int,
+    filters: Sequence[str],
+    show_prompt: bool,
+    as_json: bool,
+) -> None:
+    """Answer a question from the documents, with citations.
+
+    Only sentences that a passage supports are shown, each with the numbers of verbatim quotes.
+    Where the documents do not say it, so does the answer.
+    """
+    from ..collection import Collection
+
+    with Collection(collection, config=ctx.obj) as opened:
+        if as_json:
+            print_json(opened.ask(question, model=model, k=k, filters=filters))
+            return
+        answer = _stream(opened, question, model, k, filters, ())
+    if show_prompt:
+        _show_prompt(answer)
+
+
+@click.command()
+@collection_option
+@model_option
+@hits_option
+@filter_option
+@click.pass_context
+def chat(
+    ctx: click.Context,
+    collection: str | None,
+    model: str | None,
+    k: int,
+    filters: Sequence[str],
+) -> None:
+    """Hold a conversation about the documents; an empty line or Ctrl-D ends it.
+
+    A follow-up question is completed from what was said before; the question that was looked up
+    is shown where it differs from the one typed.
+    """
+    from ..collection import Collection
+    from ..records import Message
+
+    history: list[Message] = []
+    with Collection(collection, config=ctx.obj) as opened:
+        opened.chat_model(model)  # a missing model is told before the first question
+        while question := _next_question():
+            answer = _stream(opened, question, model, k, filters, history)
+            history += [Message("user", answer.question), Message("assistant", answer.answer)]
+
+
+def _next_question() -> str:
+    if sys.stdin.isatty():
+        click.secho("> ", bold=True, nl=False, err=True)
+    return sys.stdin.readline().strip()
+
+
+def _stream(
+    opened: Collection,
+    question: str,
+    model: str | None,
+    k: int,
+    filters: Sequence[str],
+    history: Sequence[Message],
+) -> Answer:
+    from ..records import Answer
+
+    for event in opened.ask_stream(question, model=model, history=history, k=k, filters=filters):
+        if isinstance(event, Answer):
+            _finish(event, question)
+            return event
+        if event.supported:
+            marks = "".join(f"[{n}]" for n in event.citations)
+            click.echo(f"{clean(event.text)} {marks}")
+    raise AssertionError("a stream of an answer ends with the answer")
+
+
+def _finish(answer: Answer, asked: str) -> None:
+    if answer.abstained:
+        click.secho(answer.answer, fg="yellow")
+        if answer.hits:
+            click.echo("The nearest passages:", err=True)
+        for hit in answer.hits[:3]:
+            click.echo(f"  {where(hit.document, hit.chunk.first_page)}", err=True)
+    else:
+        click.echo()
+    for c in answer.citations:
+        quote = " ".join(c.quote.split())
+        click.echo(f"[{c.n}] {where(c.document, c.page)}: “{clean(quote)}”")
+    if answer.question != asked:
+        click.echo(f"looked up: {clean(answer.question)}", err=True)
+    left_out = sum(not s.supported for s in answer.sentences)
+    if left_out:
+        what = "1 sentence" if left_out == 1 else f"{left_out} sentences"
+        click.echo(f"{what} of the model left out: not supported (--json shows why)", err=True)
+    click.echo(err=True)
+
+
+def _show_prompt(answer: Answer) -> None:
+    if not answer.prompt:
+        click.echo("no prompt was sent: the documents hold nothing on this question")
+    for message in answer.prompt:
+        click.secho(f"--- {message.role}", bold=True)
+        click.echo(message.content)

@@ -1,0 +1,209 @@
+"""`llar add | sync | remove | status | collections`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Sized
+
+import click
+
+from ..config import Config
+from ..records import MetadataValue
+from . import PARTLY
+from .output import Bar, clean, collection_option, json_option, print_json, size
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@collection_option
+@click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Metadata of these files.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@json_option
+@click.pass_context
+def add(
+    ctx: click.Context,
+    paths: Sequence[str],
+    collection: str | None,
+    meta: Sequence[str],
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Index files and folders, recursively.
+
+    Running it again costs little: what is unchanged is recognised by its content, changed files
+    are replaced. A file that cannot be read is reported in one line and the rest is indexed; the
+    exit code is then 3.
+    """
+    from ..collection import Collection
+
+    metadata = _metadata(meta)
+    bar = Bar(quiet=quiet)
+    with Collection(collection, config=ctx.obj) as opened:
+        try:
+            report = opened.add(paths, metadata=metadata, progress=bar)
+        finally:
+            bar.close()
+    return _finish(report, as_json)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, metavar="[PATH...]")
+@collection_option
+@click.option("--quiet", is_flag=True, help="No progress.")
+@json_option
+@click.pass_context
+def sync(
+    ctx: click.Context,
+    paths: Sequence[str],
+    collection: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Make a collection match its folders.
+
+    Like add for every folder that was ever added (or for PATH...), and forgets files that are no
+    longer there. A folder that is missing altogether is an error: its disk may not be mounted.
+    """
+    from ..collection import Collection
+
+    bar = Bar(quiet=quiet)
+    with Collection(collection, config=ctx.obj) as opened:
+        try:
+            report = opened.sync(paths, progress=bar)
+        finally:
+            bar.close()
+    return _finish(report, as_json)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, metavar="[PATH...]")
+@collection_option
+@click.option("--all", "everything", is_flag=True, help="Delete the whole collection.")
+@click.option("--yes", is_flag=True, help="Do not ask before deleting a collection.")
+@click.pass_context
+def remove(
+    ctx: click.Context, paths: Sequence[str], collection: str | None, everything: bool, yes: bool
+) -> None:
+    """Forget files, folders with all below them, or a whole collection.
+
+    The files themselves are not touched.
+    """
+    from ..collection import Collection
+    from ..index.index import delete_collection
+
+    config: Config = ctx.obj
+    name = collection or config.collection
+    if everything == bool(paths):
+        raise click.UsageError("give PATH... or --all")
+    if everything:
+        if not yes:
+            click.confirm(f"Delete collection {name!r} with all it holds?", abort=True)
+        delete_collection(config, name)
+        click.echo(f"deleted collection {name}")
+        return
+    with Collection(name, config=config) as opened:
+        gone = opened.remove(paths)
+    click.echo(f"forgot {len(gone)} file{'s' if len(gone) != 1 else ''}")
+
+
+@click.command()
+@collection_option
+@click.option("--files", "list_files", is_flag=True, help="List every file.")
+@json_option
+@click.pass_context
+def status(ctx: click.Context, collection: str | None, list_files: bool, as_json: bool) -> None:
+    """Show what a collection holds and what could not be read."""
+    from ..index.index import Index
+
+    config: Config = ctx.obj
+    index = Index.open(config, collection or config.collection)
+    state = {
+        "collection": index.name,
+        "path": str(index.database.path),
+        **index.counts(),
+        "languages": index.languages(),
+        "embedder": index.embedder,
+        "chunker": dict(index.chunker),
+        "roots": index.roots(),
+        "failed": {path: error for path, error, _ in index.failures()},
+    }
+    if list_files:
+        state["file_list"] = list(index.files())
+    if as_json:
+        print_json(state)
+        return
+    counts = index.counts()
+    languages = ", ".join(f"{k or 'unknown'} {v}" for k, v in sorted(index.languages().items()))
+    click.echo(f"collection  {index.name}  ({index.database.path})")
+    click.echo(
+        f"documents   {counts['documents']} in {counts['files']} files, {size(counts['bytes'])}"
+    )
+    click.echo(f"chunks      {counts['chunks']}, at most {index.chunker['max_tokens']} tokens each")
+    click.echo(f"languages   {languages or 'none'}")
+    click.echo(f"embedder    {index.embedder.name}, {index.embedder.dimension} dimensions")
+    for root in index.roots():
+        click.echo(f"follows     {clean(root)}")
+    for _, error, at in index.failures():
+        click.echo(f"failed      {clean(error)} ({at})")
+    if list_files:
+        for file in index.files():
+            extra = "".join(f"  {k}={v}" for k, v in sorted(file.metadata.items()))
+            click.echo(f"file        {clean(file.path)}{clean(extra)}")
+
+
+@click.command()
+@json_option
+@click.pass_context
+def collections(ctx: click.Context, as_json: bool) -> None:
+    """List the collections."""
+    from ..index.index import Index, collection_names
+
+    config: Config = ctx.obj
+    found = [(name, Index.open(config, name).counts()) for name in collection_names(config)]
+    if as_json:
+        print_json([{"collection": name, **counts} for name, counts in found])
+        return
+    for name, counts in found:
+        click.echo(f"{name}  {counts['documents']} documents, {counts['chunks']} chunks")
+    if not found:
+        click.echo("there are no collections yet; make one with: llar add PATH", err=True)
+
+
+def _metadata(pairs: Sequence[str]) -> dict[str, MetadataValue]:
+    from ..index.filters import parse_value
+
+    metadata: dict[str, MetadataValue] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise click.BadParameter(f"{pair!r}: expected KEY=VALUE", param_hint="--meta")
+        metadata[key.strip()] = parse_value(value.strip())
+    return metadata
+
+
+def _finish(report: object, as_json: bool) -> int:
+    from ..index.ingest import Report
+
+    assert isinstance(report, Report)
+    if as_json:
+        print_json(report)
+    else:
+        counts: dict[str, Sized] = {
+            "added": report.added,
+            "updated": report.updated,
+            "moved": report.moved,
+            "duplicates": report.duplicates,
+            "removed": report.removed,
+            "unchanged": report.unchanged,
+            "failed": report.failed,
+        }
+        parts = [f"{len(found)} {name}" for name, found in counts.items() if found]
+        click.echo(
+            f"{', '.join(parts) or 'nothing to do'}: "
+            f"{report.chunks} new chunks in {report.seconds:.1f} s"
+        )
+    for path, notes in report.notes.items():
+        for note in notes:
+            click.echo(f"note: {clean(path)}: {clean(note)}", err=True)
+    for error in report.failed.values():
+        click.echo(f"failed: {clean(error)}", err=True)
+    return PARTLY if report.failed else 0

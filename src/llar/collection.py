@@ -1,0 +1,180 @@
+"""The public object: a named collection of documents to add to, search and ask."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from . import answer as answering
+from . import retrieve
+from .config import Config, load
+from .errors import QueryError
+from .index import ingest
+from .index.filters import Filter, parse_filter
+from .index.index import Index, collection_names
+from .index.ingest import Progress, Report
+from .index.vectors import Vectors
+from .models import open_chat, open_embedder
+from .models.interface import ChatModel, Embedder
+from .records import Answer, Document, Hit, Message, MetadataValue, Sentence
+
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+class Collection:
+    """A collection of documents on disk. Models are loaded on first use and kept.
+
+    Safe to use from several threads; several processes may have the same collection open.
+    """
+
+    def __init__(self, name: str | None = None, *, config: Config | None = None) -> None:
+        self.config = config or load()
+        self.name = name or self.config.collection
+        self._index: Index | None = None
+        self._vectors: Vectors | None = None
+        self._embedder: Embedder | None = None
+        self._chat: dict[str, ChatModel] = {}
+
+    def __enter__(self) -> Collection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the models and the file."""
+        for model in (*self._chat.values(), self._embedder, self._index):
+            if model is not None:
+                model.close()
+        self._chat.clear()
+        self._embedder = self._index = self._vectors = None
+
+    @property
+    def index(self) -> Index:
+        """The collection on disk. Raises UnknownCollection before anything was added."""
+        if self._index is None:
+            self._index = Index.open(self.config, self.name)
+        return self._index
+
+    @property
+    def embedder(self) -> Embedder:
+        """The model the collection's vectors are from; of a new one, the configured model."""
+        if self._embedder is None:
+            exists = self.name in collection_names(self.config)
+            name = self.index.embedder.name if exists else self.config.embedder
+            self._embedder = open_embedder(self.config, name)
+        if self._index is not None:
+            ingest.check_embedder(self._index, self._embedder)
+        return self._embedder
+
+    def add(
+        self,
+        paths: Paths,
+        *,
+        metadata: Mapping[str, MetadataValue] | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Report:
+        """Index files and folders, recursively; what is unchanged costs one read.
+
+        A file that cannot be read is listed in `failed` with the reason; the others go on.
+        """
+        embedder = self.embedder
+        limit = self.config.chunk_tokens or embedder.max_tokens
+        chunker = {"name": "structure", "max_tokens": min(limit, embedder.max_tokens)}
+        if self._index is None:
+            self._index = Index.create(self.config, self.name, embedder.identity, chunker)
+        return ingest.add(
+            self.index, _paths(paths), embedder, self.config, metadata=metadata, progress=progress
+        )
+
+    def sync(
+        self, paths: Paths = (), *, progress: Callable[[Progress], None] | None = None
+    ) -> Report:
+        """Make the collection match its folders, removing what is gone from them."""
+        return ingest.sync(self.index, _paths(paths), self.embedder, self.config, progress=progress)
+
+    def remove(self, paths: Paths) -> list[str]:
+        """Forget files, and folders with all files below; returns the paths forgotten.
+
+        Raises QueryError where a path is not in the collection; then nothing is removed."""
+        return ingest.remove(self.index, _paths(paths))
+
+    def search(
+        self,
+        query: str,
+        *,
+        k: int = 10,
+        mode: retrieve.Mode = "hybrid",
+        filters: Sequence[str | Filter] = (),
+    ) -> list[Hit]:
+        """The k passages that fit `query` best, best first. Filters read like "year>=2023"."""
+        parsed = [parse_filter(f) if isinstance(f, str) else f for f in filters]
+        return retrieve.search(
+            self.index,
+            self._matrix(),
+            lambda: self.embedder,
+            query,
+            k=k,
+            mode=mode,
+            filters=parsed,
+        )
+
+    def ask(
+        self,
+        question: str,
+        *,
+        model: str | None = None,
+        history: Sequence[Message] = (),
+        k: int = 8,
+        filters: Sequence[str | Filter] = (),
+    ) -> Answer:
+        """Answer from the documents with verbatim citations, or abstain."""
+        for event in self.ask_stream(question, model=model, history=history, k=k, filters=filters):
+            if isinstance(event, Answer):
+                return event
+        raise AssertionError("a stream of an answer ends with the answer")
+
+    def ask_stream(
+        self,
+        question: str,
+        *,
+        model: str | None = None,
+        history: Sequence[Message] = (),
+        k: int = 8,
+        filters: Sequence[str | Filter] = (),
+    ) -> Iterator[Sentence | Answer]:
+        """Like `ask`: each sentence as soon as it is written and checked, then the Answer."""
+        if not question.strip():
+            raise QueryError("the question is empty")
+        return answering.stream(
+            question,
+            search=lambda q: self.search(q, k=k, filters=filters),
+            index=self.index,
+            chat=self.chat_model(model),
+            embedder=self.embedder,
+            config=self.config,
+            history=history,
+        )
+
+    def chat_model(self, name: str | None = None) -> ChatModel:
+        """The model that writes answers, loaded on first use."""
+        name = name or self.config.chat_model
+        if name not in self._chat:
+            self._chat[name] = open_chat(self.config, name)
+        return self._chat[name]
+
+    def documents(self) -> list[Document]:
+        """Every document, whole."""
+        ids = sorted({f.document_id for f in self.index.files()})
+        return [self.index.document(i) for i in ids]
+
+    def _matrix(self) -> Vectors:
+        if self._vectors is None:
+            self._vectors = Vectors(self.index)
+        return self._vectors
+
+
+def _paths(paths: Paths) -> list[Path]:
+    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    return [Path(p).expanduser() for p in given]

@@ -1,0 +1,80 @@
+"""Markdown: the document's text is the file's text, and its blocks are spans of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..records import Block, BlockKind
+from .captions import is_caption
+from .compose import cover, squeeze
+from .decode import decode
+from .front_matter import split_front_matter
+from .parsed import ParsedText
+
+_KINDS: dict[str, BlockKind] = {  # a token of markdown-it and what it is here
+    "heading_open": "heading",
+    "bullet_list_open": "list",
+    "ordered_list_open": "list",
+    "table_open": "table",
+    "fence": "code",
+    "code_block": "code",
+}
+
+
+def parse(data: bytes, name: str) -> ParsedText:
+    """Headings, lists, tables, code and paragraphs of CommonMark with tables.
+
+    Front matter (YAML between `---`, TOML between `+++`) becomes metadata and is in no block.
+    """
+    text, notes = decode(data)
+    front = split_front_matter(text)
+    return ParsedText(
+        text=text,
+        blocks=cover(text, list(_blocks(text, front.end)), front.end),
+        title=front.title,
+        author=front.author,
+        created=front.created,
+        modified=front.modified,
+        language=front.language,
+        metadata=front.metadata,
+        notes=(*notes, *front.notes),
+    )
+
+
+def _blocks(text: str, start: int) -> Iterator[Block]:
+    from markdown_it import MarkdownIt
+
+    tokens = MarkdownIt("commonmark").enable("table").parse(text[start:])
+    lines = _line_starts(text, start)
+    above: str | None = None  # the paragraph right above, when it reads like a caption
+    for token in tokens:
+        if token.level or token.map is None:
+            continue
+        begin, end = _trim(text, lines[token.map[0]], lines[min(token.map[1], len(lines) - 1)])
+        if begin == end:
+            continue
+        kind = _KINDS.get(token.type, "text")
+        level = int(token.tag[1:]) if kind == "heading" else 0
+        yield Block(kind, begin, end, level, above if kind == "table" else None)
+        line = squeeze(text[begin:end]) if token.type == "paragraph_open" else ""
+        above = line.strip("*_ ") if is_caption(line) else None
+
+
+def _line_starts(text: str, start: int) -> list[int]:
+    """The offset of each line from `start` on, and of the end."""
+    starts = [start]
+    position = text.find("\n", start)
+    while position >= 0:
+        starts.append(position + 1)
+        position = text.find("\n", position + 1)
+    if starts[-1] != len(text):
+        starts.append(len(text))
+    return starts
+
+
+def _trim(text: str, start: int, end: int) -> tuple[int, int]:
+    """A span of whole lines without blank lines around it; the first line keeps its indentation."""
+    span = text[start:end]
+    end = start + len(span.rstrip())
+    lead = span[: len(span) - len(span.lstrip())]
+    return min(start + lead.rfind("\n") + 1, end), end

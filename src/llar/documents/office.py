@@ -1,0 +1,270 @@
+"""Office packages (docx, pptx, xlsx): a zip of XML parts, opened only after its sizes are checked.
+
+The parts are read directly with lxml. That keeps three libraries, their start-up time and their
+own ways of opening hostile files out of the product; tests write the files with those libraries.
+"""
+
+from __future__ import annotations
+
+import io
+import posixpath
+import zipfile
+import zlib
+from dataclasses import dataclass, field
+from typing import IO
+
+from lxml import etree
+
+from ..errors import DocumentError, LimitExceeded, LockedDocument, UnsupportedFormat
+
+MOST_ENTRIES = 50_000
+MOST_BYTES = 2 << 30  # all parts together, unpacked
+MOST_RATIO = 100  # unpacked to packed; real documents stay below 40
+RATIO_FROM = 64 << 20  # smaller packages cannot hurt, whatever their ratio
+
+# A main part's content type holds one of these; the rest of it says template, macros, strict ...
+_MAIN = {
+    "wordprocessingml": "docx",
+    "ms-word": "docx",
+    "presentationml": "pptx",
+    "ms-powerpoint": "pptx",
+    "spreadsheetml": "xlsx",
+    "ms-excel": "xlsx",
+}
+_RELATIONSHIPS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_STRICT = "http://purl.oclc.org/ooxml/officeDocument/relationships"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a relationship points to: its kind ("image", "slide" ...) and the part's name."""
+
+    kind: str
+    part: str
+    external: bool = False
+
+
+@dataclass(slots=True)
+class Package:
+    """An open office file. Part names have no leading slash."""
+
+    archive: zipfile.ZipFile
+    main: str  # the main part's name
+    format: str
+    core: str | None = None  # the part that holds title, author and dates
+    _names: dict[str, str] = field(default_factory=dict)  # lower case -> as stored
+
+    def __contains__(self, part: str) -> bool:
+        return part.lower() in self._names
+
+    def open(self, part: str) -> IO[bytes]:
+        """A part's bytes as a stream. Raises DocumentError where it is missing or damaged."""
+        return _open(self.archive, self._names.get(part.lower(), part))
+
+    def xml(self, part: str) -> etree._Element:
+        """A part's root element."""
+        with self.open(part) as stream:
+            return parse_xml(stream, part)
+
+    def targets(self, part: str) -> dict[str, Target]:
+        """The relationships of a part by their identifier; empty where it has none."""
+        folder, name = posixpath.split(part)
+        holder = posixpath.join(folder, "_rels", f"{name}.rels")
+        if holder not in self:
+            return {}
+        found: dict[str, Target] = {}
+        for element in self.xml(holder):
+            if local(element) != "Relationship":
+                continue
+            external = element.get("TargetMode") == "External"
+            target = element.get("Target", "")
+            found[element.get("Id", "")] = Target(
+                element.get("Type", "").rsplit("/", 1)[-1],
+                target if external else _resolve(folder, target),
+                external,
+            )
+        return found
+
+    def related(self, part: str, kind: str) -> str | None:
+        """The first part of a kind that `part` points to and that exists."""
+        for target in self.targets(part).values():
+            if target.kind == kind and not target.external and target.part in self:
+                return target.part
+        return None
+
+
+def open_zip(data: bytes) -> zipfile.ZipFile:
+    """A zip whose declared sizes are within bounds; Python never unpacks past them.
+
+    Raises LimitExceeded for a zip bomb and DocumentError for a damaged zip.
+    """
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+    except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError) as e:
+        raise DocumentError(f"is a damaged or cut-off zip file ({e})") from e
+    entries = archive.infolist()
+    if len(entries) > MOST_ENTRIES:
+        raise LimitExceeded(f"holds {len(entries)} parts; at most {MOST_ENTRIES} are read")
+    unpacked = sum(e.file_size for e in entries)
+    if unpacked > MOST_BYTES:
+        raise LimitExceeded(f"unpacks to {unpacked >> 20} MiB; at most {MOST_BYTES >> 20} are read")
+    if unpacked > RATIO_FROM and unpacked > MOST_RATIO * len(data):
+        raise LimitExceeded(
+            f"unpacks to {unpacked // len(data)} times its size, as only zip bombs do"
+        )
+    return archive
+
+
+def main_part_format(data: bytes) -> str | None:
+    """ "docx", "pptx" or "xlsx" for an office package, None for any other zip."""
+    with open_zip(data) as archive:
+        names = {e.filename.lower(): e.filename for e in archive.infolist()}
+        if "[content_types].xml" not in names:
+            return None
+        return _open_package(archive, names).format
+
+
+def open_package(data: bytes) -> Package:
+    """Open an office file. Close its `archive` when done."""
+    archive = open_zip(data)
+    return _open_package(archive, {e.filename.lower(): e.filename for e in archive.infolist()})
+
+
+def parse_xml(stream: IO[bytes], name: str) -> etree._Element:
+    """An XML part's root. Entities are never expanded and a document type is refused."""
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_pis=True,
+        remove_comments=True,
+    )  # fmt: skip
+    try:
+        root = etree.parse(stream, parser)
+    except etree.XMLSyntaxError as e:
+        raise DocumentError(f"its part {name!r} is not well-formed XML ({e.msg})") from e
+    except (zipfile.BadZipFile, zlib.error, EOFError) as e:
+        raise DocumentError(f"its part {name!r} is damaged ({e})") from e
+    if root.docinfo.internalDTD is not None or root.docinfo.doctype:
+        raise DocumentError(f"its part {name!r} declares a document type, which may hide a bomb")
+    return root.getroot()
+
+
+def local(element: etree._Element) -> str:
+    """An element's name without its namespace: transitional and strict files differ only there."""
+    tag = element.tag
+    return tag.rsplit("}", 1)[-1] if isinstance(tag, str) else ""
+
+
+def attribute(element: etree._Element, name: str) -> str | None:
+    """An attribute by its name without namespace."""
+    value = element.get(name)
+    if value is not None:
+        return str(value)
+    for key, value in element.attrib.items():
+        if str(key).rsplit("}", 1)[-1] == name:
+            return str(value)
+    return None
+
+
+def child(element: etree._Element | None, *path: str) -> etree._Element | None:
+    """The first descendant along a path of names, None where the path breaks."""
+    for name in path:
+        if element is None:
+            return None
+        element = next((c for c in element if local(c) == name), None)
+    return element
+
+
+def relation(element: etree._Element, name: str = "id") -> str | None:
+    """A relationship identifier, in the transitional or the strict namespace."""
+    for space in (_RELATIONSHIPS, _STRICT):
+        value = element.get(f"{{{space}}}{name}")
+        if value is not None:
+            return str(value)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the core properties say; None where they say nothing."""
+
+    title: str | None = None
+    author: str | None = None
+    created: str | None = None
+    modified: str | None = None
+    language: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def facts(package: Package) -> Facts:
+    """Title, author and dates as the office program stored them."""
+    if package.core is None:
+        return Facts()
+    try:
+        root = package.xml(package.core)
+    except DocumentError as e:
+        return Facts(notes=(f"title, author and dates are missing: {e.message}",))
+    values = {local(e): e.text.strip() for e in root if e.text and e.text.strip()}
+    keep = ("subject", "keywords", "category", "description", "lastModifiedBy")
+    return Facts(
+        title=values.get("title"),
+        author=values.get("creator"),
+        created=values.get("created"),
+        modified=values.get("modified"),
+        language=values.get("language"),
+        metadata={k: values[k] for k in keep if k in values},
+    )
+
+
+def _open_package(archive: zipfile.ZipFile, names: dict[str, str]) -> Package:
+    types = _content_types(archive, names)
+    package = Package(archive, "", "", _names=names)
+    for target in package.targets("").values():
+        if target.kind == "officeDocument":
+            package.main = target.part
+        elif target.kind == "core-properties" and target.part in package:
+            package.core = target.part
+    kind = types.get(package.main.lower(), "")
+    if "binary" in kind:
+        raise UnsupportedFormat("is a binary workbook (.xlsb); save it as .xlsx")
+    found = next((form for mark, form in _MAIN.items() if mark in kind.lower()), None)
+    if found is None:
+        raise DocumentError(f"is an office file whose main part is of an unknown type {kind!r}")
+    if package.main not in package:
+        raise DocumentError(f"is an office file without its main part {package.main!r}")
+    package.format = found
+    return package
+
+
+def _content_types(archive: zipfile.ZipFile, names: dict[str, str]) -> dict[str, str]:
+    with _open(archive, names["[content_types].xml"]) as stream:
+        root = parse_xml(stream, "[Content_Types].xml")
+    types: dict[str, str] = {}
+    defaults = {
+        e.get("Extension", "").lower(): e.get("ContentType", "")
+        for e in root
+        if local(e) == "Default"
+    }
+    for name in names:
+        types[name] = defaults.get(name.rsplit(".", 1)[-1], "")
+    for element in root:
+        if local(element) == "Override":
+            part = element.get("PartName", "").lstrip("/").lower()
+            types[part] = element.get("ContentType", "")
+    return types
+
+
+def _open(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    try:
+        return archive.open(name)
+    except KeyError as e:
+        raise DocumentError(f"has no part {name!r}") from e
+    except RuntimeError as e:  # zipfile's word for an encrypted entry
+        raise LockedDocument("is a zip file locked with a password") from e
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as e:
+        raise DocumentError(f"its part {name!r} is damaged ({e})") from e
+
+
+def _resolve(folder: str, target: str) -> str:
+    if target.startswith("/"):
+        return posixpath.normpath(target).lstrip("/")
+    return posixpath.normpath(posixpath.join(folder, target))

@@ -1,0 +1,167 @@
+"""PDF to Markdown text with pages, headings, lists and tables, through liteparse."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import DocumentError, LockedDocument
+from ..records import MetadataValue
+from .parsed import ParsedText
+from .pdf_info import Info, read_info
+from .pdf_layout import Laid, lay_out, open_table
+from .pdf_page import Sheet, read_sheet
+from .pdf_text import assemble
+
+if TYPE_CHECKING:
+    from liteparse import LiteParse
+    from liteparse.types import ParseBatch, ParsedPage, ParseResult
+
+_BATCH = 32  # pages held at once
+_MOST_PAGES = 1_000_000  # liteparse by itself stops at 1,000 and does not say so
+_STRANGE = re.compile("[\ufffd\ue000-\uf8ff]")  # letters whose meaning the file does not tell
+_MUCH = 0.2  # share of them above which a text layer is called garbled
+_LISTED = 20  # pages named one by one in the notes
+
+
+def parse_pdf(path: Path, *, password: str | None = None) -> ParsedText:
+    """Read a PDF's text layer; nothing is recognised from pictures.
+
+    Running headers and footers that repeat on three pages or more stay where they first occur;
+    their repeats are left out of the text, and `metadata["running_lines"]` lists them.
+    Raises LockedDocument without the right password, DocumentError where no page can be read.
+    """
+    notes: list[str] = []
+    pages: list[Laid] = []
+    empty: list[int] = []
+    result: ParseResult | None = None
+    total = 0
+    for batch in _batches(path, password):
+        result, total = batch.result, batch.total_pages
+        failed = {e.page_num for e in result.page_errors}
+        notes += [f"page {e.page_num}: could not be read ({e.message})" for e in result.page_errors]
+        for page in result.pages:
+            sheet = _sheet(path, password, page)
+            pages.append(lay_out(sheet, open_table(pages[-1]) if pages else None))
+            if not sheet.runs and sheet.number not in failed:
+                empty.append(sheet.number)
+            elif _is_garbled(sheet):
+                notes.append(f"page {sheet.number}: its text layer is garbled")
+    if result is None or not pages:
+        raise DocumentError("; ".join(["has no page that can be read", *notes]))
+    notes += _without_text(path, password, empty)
+    text, blocks, spans, running = assemble(pages)
+    info = read_info(path, password, result.doc_meta)
+    return ParsedText(
+        text=text,
+        blocks=blocks,
+        pages=spans,
+        title=info.title,
+        author=info.author,
+        created=info.created,
+        modified=info.modified,
+        metadata=_metadata(info, total, result, running),
+        notes=tuple(notes),
+    )
+
+
+def _batches(path: Path, password: str | None) -> Iterator[ParseBatch]:
+    from liteparse import ParseError
+
+    try:
+        yield from _parser(password).parse_batches(path, batch_size=_BATCH)
+    except ParseError as e:
+        raise _ours(e, password) from e
+    except FileNotFoundError as e:
+        raise DocumentError("is not there any more") from e
+
+
+def _parser(
+    password: str | None,
+    pages: str | None = None,
+    turned: Sequence[tuple[int, int]] | None = None,
+) -> LiteParse:
+    from liteparse import LiteParse
+
+    return LiteParse(
+        ocr_enabled=False,
+        quiet=True,
+        num_workers=1,
+        password=password,
+        max_pages=_MOST_PAGES,
+        target_pages=pages,
+        page_orientation_corrections=list(turned) if turned else None,
+        output_format="text",
+        preserve_very_small_text=True,
+        continue_on_page_error=True,
+        extract_links=False,
+        emit_word_boxes=True,
+        extract_text_metadata=True,
+        extract_vector_graphics=True,
+        extract_document_metadata=True,
+    )
+
+
+def _ours(error: Exception, password: str | None) -> DocumentError:
+    told = " ".join(str(error).split()).removeprefix("PDF error: ")
+    if "password" in told.lower():
+        if password is None:
+            return LockedDocument("is locked with a password", fix="give its password")
+        return LockedDocument("is locked, and the given password does not open it")
+    return DocumentError(f"is no PDF that can be read ({told})")
+
+
+def _sheet(path: Path, password: str | None, page: ParsedPage) -> Sheet:
+    """The page's words and rules; a page whose text mostly runs up or down is turned first."""
+    letters: dict[int, int] = {}
+    for item in page.text_items:
+        quarter = round(item.rotation / 90) % 4
+        letters[quarter] = letters.get(quarter, 0) + len(item.text)
+    quarter = max(letters, key=lambda q: letters[q], default=0)
+    if quarter in (1, 3) and letters[quarter] > 0.7 * sum(letters.values()):
+        # Text at 90 degrees reads downwards: the content appears turned clockwise.
+        number = page.page_num
+        turned = _parser(password, str(number), [(number, 90 * quarter)]).parse(path)
+        if turned.pages:
+            return read_sheet(turned.pages[0])
+    return read_sheet(page)
+
+
+def _is_garbled(sheet: Sheet) -> bool:
+    text = "".join(w.text for run in sheet.runs for w in run)
+    return not text.isascii() and len(_STRANGE.findall(text)) > _MUCH * len(text)
+
+
+def _without_text(path: Path, password: str | None, empty: Sequence[int]) -> list[str]:
+    """Notes for those of the pages without words that show something."""
+    if not empty:
+        return []
+    from liteparse import ParseError
+
+    parser = _parser(password)
+    try:
+        found = {s.page_number: s for s in parser.is_complex(path)}
+    except ParseError as e:
+        raise _ours(e, password) from e
+    shown = [n for n in empty if n in found and (found[n].reasons or found[n].image_coverage > 0)]
+    notes = [f"page {n}: no text layer (scanned?)" for n in shown[:_LISTED]]
+    if len(shown) > _LISTED:
+        rest = ", ".join(str(n) for n in shown[_LISTED:])
+        notes.append(f"pages {rest}: no text layer (scanned?)")
+    return notes
+
+
+def _metadata(
+    info: Info, total: int, result: ParseResult, running: Sequence[str]
+) -> dict[str, MetadataValue]:
+    entries: dict[str, MetadataValue | None] = {
+        "pages": total,
+        "subject": info.subject,
+        "keywords": info.keywords,
+        "creator": result.creator,
+        "producer": result.producer,
+        "running_lines": " / ".join(running),
+    }
+    return {name: value for name, value in entries.items() if value}

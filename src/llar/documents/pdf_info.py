@@ -1,0 +1,143 @@
+"""What a PDF says about itself: title, author, dates, from its Info dictionary or XMP packet."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+if TYPE_CHECKING:
+    from liteparse.types import DocumentMetadata
+
+_DATE = re.compile(
+    r"D:(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:(Z)|([+\-])(\d\d)'?(\d\d)?'?)?"
+)
+_DC = "{http://purl.org/dc/elements/1.1/}"
+_RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """Empty entries are None."""
+
+    title: str | None = None
+    author: str | None = None
+    subject: str | None = None
+    keywords: str | None = None
+    created: str | None = None  # ISO 8601
+    modified: str | None = None
+
+
+def read_info(path: Path, password: str | None, meta: DocumentMetadata | None) -> Info:
+    """Join the Info dictionary with the XMP packet, which fills what the former leaves empty."""
+    entries = _info_dictionary(path, password)
+    packet = _from_xmp(meta.xmp if meta else None)
+    created = iso_date(entries.get("CreationDate") or (meta.creation_date if meta else None))
+    modified = iso_date(entries.get("ModDate") or (meta.mod_date if meta else None))
+    return Info(
+        title=entries.get("Title") or packet.get("title"),
+        author=entries.get("Author") or packet.get("creator"),
+        subject=entries.get("Subject") or packet.get("description"),
+        keywords=entries.get("Keywords"),
+        created=created,
+        modified=modified,
+    )
+
+
+def iso_date(value: str | None) -> str | None:
+    """A PDF date (`D:20130405135943+02'00'`) in ISO 8601; None where it is no date."""
+    found = _DATE.match(value.strip()) if value else None
+    if not found:
+        return None
+    year, month, day, hour, minute, second, zulu, sign, zone_hours, zone_minutes = found.groups()
+    month, day = month or "01", day or "01"
+    if not (1 <= int(month) <= 12 and 1 <= int(day) <= 31):
+        return None
+    text = f"{year}-{month}-{day}"
+    if hour is None:
+        return text
+    text += f"T{hour}:{minute or '00'}:{second or '00'}"
+    if zulu:
+        return text + "+00:00"
+    return f"{text}{sign}{zone_hours}:{zone_minutes or '00'}" if sign else text
+
+
+@lru_cache(maxsize=1)
+def _pdfium() -> ctypes.CDLL | None:
+    """The PDF library inside liteparse, which already uses it; None where a build has it inside."""
+    spec = find_spec("liteparse")
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    for folder in folders:
+        for file in sorted(Path(folder).glob("*pdfium*")):
+            if file.suffix not in (".so", ".dylib", ".dll"):
+                continue
+            library = ctypes.CDLL(str(file))
+            library.FPDF_LoadDocument.restype = ctypes.c_void_p
+            library.FPDF_LoadDocument.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
+            library.FPDF_GetMetaText.restype = ctypes.c_ulong
+            library.FPDF_GetMetaText.argtypes = [
+                ctypes.c_void_p,
+                ctypes.c_char_p,
+                ctypes.c_void_p,
+                ctypes.c_ulong,
+            ]
+            library.FPDF_CloseDocument.argtypes = [ctypes.c_void_p]
+            library.FPDF_InitLibrary()
+            return library
+    return None
+
+
+def _info_dictionary(path: Path, password: str | None) -> dict[str, str]:
+    library = _pdfium()
+    if library is None:
+        return {}
+    secret = password.encode() if password is not None else None
+    document = library.FPDF_LoadDocument(os.fsencode(path), secret)
+    if not document:
+        return {}
+    try:
+        entries: dict[str, str] = {}
+        for name in ("Title", "Author", "Subject", "Keywords", "CreationDate", "ModDate"):
+            size = library.FPDF_GetMetaText(document, name.encode(), None, 0)
+            if not 2 < size < 65_536:
+                continue
+            buffer = ctypes.create_string_buffer(size)
+            library.FPDF_GetMetaText(document, name.encode(), buffer, size)
+            text = buffer.raw[: size - 2].decode("utf-16-le", errors="replace")
+            text = " ".join(text.replace("\x00", "").split())
+            if text:
+                entries[name] = text
+        return entries
+    finally:
+        library.FPDF_CloseDocument(document)
+
+
+def _from_xmp(packet: str | None) -> dict[str, str]:
+    if not packet:
+        return {}
+    start, end = packet.find("<x:xmpmeta"), packet.rfind("</x:xmpmeta>")
+    body = packet[start : end + len("</x:xmpmeta>")] if 0 <= start < end else packet
+    try:
+        root = fromstring(body)
+    except (ParseError, DefusedXmlException, ValueError):
+        return {}  # a broken packet says nothing; the text does not depend on it
+    found: dict[str, str] = {}
+    for name in ("title", "creator", "description"):
+        for node in root.iter(_DC + name):
+            text = "; ".join(t for t in map(_clean, node.iter(_RDF + "li")) if t) or _clean(node)
+            if text:
+                found.setdefault(name, text)
+    return found
+
+
+def _clean(node: Element) -> str:
+    return " ".join((node.text or "").split())

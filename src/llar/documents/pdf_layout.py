@@ -1,0 +1,419 @@
+"""One page's words and tables in reading order: columns, paragraphs, lists, code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+from .captions import is_caption
+from .pdf_grid import Table, segments
+from .pdf_page import Sheet, Word, bounds, in_lines, line_text, run_lines
+from .pdf_tables import rest_of_table, ruled_tables, unruled_tables
+
+PartKind = Literal["text", "list", "code", "table"]
+
+Rows = list[list[Word]]
+
+_INDENT = 0.45  # ems behind a bullet that could also be a word
+
+SPLIT_WORD = "\ufdd0"  # stands where a line ended in a hyphen; resolved with the whole document
+_BULLET = re.compile(r"[•◦▪▫‣·●○■□❑➢➤✓✔\uf0b7\uf0a7\uf0d8\uf076\uf0fc–—*-]$|o$")
+_NUMBER = re.compile(r"(?:\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)])$")
+
+
+@dataclass(slots=True)
+class Line:
+    """One line of running text."""
+
+    words: list[Word]
+    text: str
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    size: float
+    bold: bool
+    mono: bool
+
+
+@dataclass(slots=True)
+class Part:
+    """A paragraph, list item, code block or table of a page, in reading order."""
+
+    kind: PartKind
+    text: str
+    y0: float
+    y1: float
+    size: float = 0.0
+    bold: bool = False
+    lines: int = 1
+    marker: str = ""
+    table: Table | None = None
+
+
+@dataclass(slots=True)
+class Laid:
+    """A page taken apart."""
+
+    number: int
+    label: str | None
+    height: float
+    parts: list[Part]
+
+
+def lay_out(sheet: Sheet, above: Table | None = None) -> Laid:
+    """Find the page's tables and put everything into reading order.
+
+    `above` is the table that ended the page before, if one did.
+    """
+    tables = ruled_tables(sheet)
+    if above is not None:
+        tables = _with_rest(sheet, tables, above)
+    runs = sheet.runs
+    if tables:
+        runs = [[w for w in run if not any(_in_box(w, t) for t in tables)] for run in runs]
+    rows = run_lines(runs)
+    # Before the page is cut into columns: the columns of a table must not be taken for them.
+    wide = unruled_tables(sheet, rows)
+    rows, tables = _without(rows, wide), tables + wide
+    parts: list[Part] = []
+    for region_rows, region_tables in _regions(rows, tables):
+        parts.extend(_region_parts(sheet, region_rows, region_tables))
+    return Laid(sheet.number, sheet.label, sheet.height, parts)
+
+
+def _with_rest(sheet: Sheet, tables: list[Table], above: Table) -> list[Table]:
+    """The page's ruled tables, and before them the rows that go on with the table above.
+
+    A ruled table there stays if it has as many columns; with fewer it was cut wrongly.
+    """
+    rest = rest_of_table(sheet, run_lines(sheet.runs), above)
+    if rest is None:
+        return tables
+    meets = [t for t in tables if t.box[1] < rest.box[3] and t.box[3] > rest.box[1]]
+    if any(t.columns >= rest.columns for t in meets):
+        return tables
+    return [rest, *(t for t in tables if t not in meets)]
+
+
+def open_table(page: Laid) -> Table | None:
+    """The table that ends the page; below it may stand footnotes and a running footer only."""
+    places = [i for i, part in enumerate(page.parts) if part.table is not None]
+    if not places:
+        return None
+    table = page.parts[places[-1]].table
+    trailing = page.parts[places[-1] + 1 :]
+    small = all(p.y0 > 0.88 * page.height or p.size < 8.5 for p in trailing)
+    return table if small else None
+
+
+def _in_box(word: Word, table: Table) -> bool:
+    x0, y0, x1, y1 = table.box
+    return x0 - 2 <= word.middle_x <= x1 + 2 and y0 - 2 <= word.middle <= y1 + 2
+
+
+def _without(rows: Rows, tables: Sequence[Table]) -> Rows:
+    """The rows with the words that lie in none of the tables."""
+    if not tables:
+        return rows
+    left = [[w for w in row if not any(_in_box(w, t) for t in tables)] for row in rows]
+    return [row for row in left if row]
+
+
+Region = tuple[Rows, list[Table]]
+
+
+def _regions(rows: Rows, tables: Sequence[Table], depth: int = 0) -> list[Region]:
+    """Cut a page into bands, and bands of running text into columns, in reading order."""
+    whole: list[Region] = [(rows, list(tables))]
+    if depth > 3 or len(rows) < 6:
+        return whole
+    for gutter in _gutters(rows):
+        bands = _bands(rows, tables, gutter)
+        if all(not columns for _, _, columns in bands):
+            continue
+        regions: list[Region] = []
+        for band_rows, band_tables, columns in bands:
+            if not columns:
+                regions.extend(_regions(band_rows, band_tables, depth + 1))
+                continue
+            left = [[w for w in row if w.middle_x < gutter] for row in band_rows]
+            right = [[w for w in row if w.middle_x >= gutter] for row in band_rows]
+            for side, mine in (
+                (left, [t for t in band_tables if t.box[0] < gutter]),
+                (right, [t for t in band_tables if t.box[0] >= gutter]),
+            ):
+                words = [w for row in side for w in row]
+                regions.extend(_regions(in_lines(words), mine, depth + 1))
+        return regions
+    return whole
+
+
+def _gutters(rows: Rows) -> list[float]:
+    """Likely middles of gutters between page columns, the most promising first."""
+    size = median(w.size for row in rows for w in row)
+    spans = [(p[0].x0, max(w.x1 for w in p)) for row in rows for p in segments(row, 0.8)]
+    left, right = min(a for a, _ in spans), max(b for _, b in spans)
+    steps = max(1, int((right - left) / 3))
+    cover = [0] * (steps + 2)
+    for a, b in spans:
+        cover[int((a - left) / 3)] += 1
+        cover[int((b - left) / 3) + 1] -= 1
+    for i in range(1, len(cover)):
+        cover[i] += cover[i - 1]
+    limit = 0.4 * len(rows)
+    found: list[tuple[float, float]] = []
+    start: int | None = None
+    for i in range(steps + 1):
+        low = cover[i] <= limit and 0.12 * steps < i < 0.88 * steps
+        if low and start is None:
+            start = i
+        elif not low and start is not None:
+            lowest = min(cover[start:i])
+            best = [j for j in range(start, i) if cover[j] == lowest]
+            if len(best) * 3 >= 0.6 * size:
+                found.append((lowest, left + 3 * (best[len(best) // 2] + 0.5)))
+            start = None
+    return [x for _, x in sorted(found)[:4]]
+
+
+def _bands(
+    rows: Rows, tables: Sequence[Table], gutter: float
+) -> list[tuple[Rows, list[Table], bool]]:
+    """Runs of rows that leave the gutter free, and runs that do not; True for columns of text."""
+    crossing = [t for t in tables if t.box[0] < gutter < t.box[2]]
+    items: list[tuple[float, bool, list[Word] | None, Table | None]] = [
+        (t.box[1], True, None, t) for t in crossing
+    ]
+    for row in rows:
+        crosses = any(
+            p[0].x0 < gutter < max(w.x1 for w in p) for p in segments(row, 0.6)
+        )
+        items.append((min(w.y0 for w in row), crosses, row, None))
+    items.sort(key=lambda item: item[0])
+    bands: list[tuple[Rows, list[Table], bool]] = []
+    state: bool | None = None
+    for _, crosses, row, table in items:
+        if crosses is not state:
+            bands.append(([], [], not crosses))
+            state = crosses
+        if row is not None:
+            bands[-1][0].append(row)
+        if table is not None:
+            bands[-1][1].append(table)
+    side_tables = [t for t in tables if t not in crossing]
+    merged: list[tuple[Rows, list[Table], bool]] = []
+    for band_rows, band_tables, free in bands:
+        columns = free and _is_columns(band_rows, gutter, side_tables)
+        if merged and not columns and not merged[-1][2]:
+            merged[-1][0].extend(band_rows)
+            merged[-1][1].extend(band_tables)
+        else:
+            merged.append((band_rows, band_tables, columns))
+    for table in side_tables:
+        _nearest(merged, table)[1].append(table)
+    return merged
+
+
+def _nearest(
+    bands: list[tuple[Rows, list[Table], bool]], table: Table
+) -> tuple[Rows, list[Table], bool]:
+    middle = (table.box[1] + table.box[3]) / 2
+
+    def distance(band: tuple[Rows, list[Table], bool]) -> float:
+        ys = [v for row in band[0] for w in row for v in (w.y0, w.y1)]
+        ys += [v for t in band[1] for v in (t.box[1], t.box[3])]
+        return max(min(ys) - middle, middle - max(ys), 0.0)
+
+    return min(bands, key=distance)
+
+
+def _is_columns(rows: Rows, gutter: float, tables: Sequence[Table]) -> bool:
+    """Whether both sides of the gutter are columns of a page and not columns of a table."""
+    if not rows:
+        return False
+    top, bottom = bounds(rows[0])[1], bounds(rows[-1])[3]
+    sides: list[tuple[float, float, float]] = []  # share of rows, mean characters, share of wide
+    for left_side in (True, False):
+        lines = [[w for w in row if (w.middle_x < gutter) is left_side] for row in rows]
+        lines = [line for line in lines if line]
+        if not lines:
+            return False
+        widths = [line[-1].x1 - line[0].x0 for line in lines]
+        size = median(w.size for line in lines for w in line)
+        near = [
+            t
+            for t in tables
+            if (t.box[0] < gutter) is left_side and t.box[1] < bottom and t.box[3] > top
+        ]
+        width = max(widths + [t.box[2] - t.box[0] for t in near])
+        if width < 9 * size:
+            return False
+        wide = sum(v > 0.8 * width for v in widths) / len(widths)
+        characters = sum(len(w.text) + 1 for line in lines for w in line) / len(lines)
+        share = len(lines) / len(rows)
+        if near:
+            share = max(share, 0.5)
+        sides.append((share, characters, wide))
+    dense = all(share >= 0.35 for share, _, _ in sides)
+    lengths = [len(rows) * share for share, _, _ in sides]
+    running = [c > 18 and wide > 0.45 for _, c, wide in sides]
+    wordy = all(c > 11 for _, c, _ in sides)
+    return dense and wordy and max(lengths) >= 4 and (all(running) or any(running) and min(lengths) > 3)
+
+
+def _region_parts(sheet: Sheet, rows: Rows, tables: list[Table]) -> list[Part]:
+    found = unruled_tables(sheet, rows)
+    lines = [_line(row) for row in _without(rows, found)]
+    tables = [*tables, *found]
+    parts: list[Part] = [
+        Part("table", "", t.box[1], t.box[3], table=t, lines=t.rows) for t in tables
+    ]
+    ends = sorted(t.box[1] for t in tables)
+    right = max((line.x1 for line in lines), default=0.0)
+    for block in _stretches(lines, ends):
+        parts.extend(_paragraphs(block, right))
+    parts.sort(key=lambda p: p.y0)
+    _give_captions(parts)
+    return parts
+
+
+def _line(words: list[Word]) -> Line:
+    x0, y0, x1, y1 = bounds(words)
+    largest = max(words, key=lambda w: len(w.text))
+    letters = sum(len(w.text) for w in words)
+    bold = sum(len(w.text) for w in words if w.bold) > 0.85 * letters
+    mono = sum(len(w.text) for w in words if w.mono) > 0.85 * letters
+    return Line(words, line_text(words), x0, y0, x1, y1, largest.size, bold, mono)
+
+
+def _stretches(lines: Sequence[Line], table_tops: Sequence[float]) -> list[list[Line]]:
+    """Runs of lines of one look and an even distance, with no table between."""
+    distances = [
+        b.y1 - a.y1
+        for a, b in zip(lines, lines[1:], strict=False)
+        if abs(a.size - b.size) < 0.1 * a.size and 0.8 * a.size < b.y1 - a.y1 < 2.2 * a.size
+    ]
+    usual = median(distances) if distances else 14.0
+    runs: list[list[Line]] = []
+    for line in lines:
+        above = runs[-1][-1] if runs else None
+        if (
+            above is None
+            or abs(above.size - line.size) > 0.12 * max(above.size, line.size)
+            or above.bold != line.bold
+            or above.mono != line.mono
+            or line.y1 - above.y1 > max(1.3 * min(usual, 1.8 * line.size), 1.25 * line.size)
+            or line.y1 - above.y1 < 0.2 * line.size
+            or any(above.y1 - 2 < top < line.y0 + 2 for top in table_tops)
+        ):
+            runs.append([line])
+        else:
+            runs[-1].append(line)
+    return runs
+
+
+def _paragraphs(lines: list[Line], region_right: float) -> list[Part]:
+    """Cut a stretch of lines where one ends early, is indented, or an item begins."""
+    if lines[0].mono and (len(lines) > 1 or len(lines[0].words) > 1):
+        return [_code(lines)]
+    left, right = min(line.x0 for line in lines), max(line.x1 for line in lines)
+    groups: list[list[Line]] = [[lines[0]]]
+    for above, line in zip(lines, lines[1:], strict=False):
+        first = line.words[0].x1 - line.words[0].x0
+        ended = above.text[-1] in ".:;!?)" and not line.text[0].islower()
+        room = (region_right if ended else right) - above.x1
+        early = room > first + 0.6 * line.size and room > 0.06 * (right - left)
+        indented = (
+            line.x0 > above.x0 + 0.8 * line.size
+            and len(groups[-1]) > 1
+            and line.x0 > left + 0.8 * line.size
+        )
+        marked = bool(_marker(line)) and (
+            bool(_BULLET.match(line.words[0].text)) or early or bool(_marker(groups[-1][0]))
+        )
+        centred = abs((above.x0 + above.x1) - (line.x0 + line.x1)) < line.size
+        if marked or indented or (early and not (centred and above.bold)):
+            groups.append([line])
+        else:
+            groups[-1].append(line)
+    return [_part(group) for group in groups]
+
+
+def _marker(line: Line) -> str:
+    if len(line.words) < 2:
+        return ""
+    word, following = line.words[0], line.words[1]
+    if _BULLET.match(word.text) or _NUMBER.match(word.text):
+        if word.text in "-–—*o" and following.x0 - word.x1 < _INDENT * word.size:
+            return ""  # a dash, a footnote's star, or the Spanish for "or"
+        return word.text
+    return ""
+
+
+def _part(lines: list[Line]) -> Part:
+    marker = _marker(lines[0])
+    texts = [line.text for line in lines]
+    if marker:
+        texts[0] = line_text(lines[0].words[1:])
+    text = join_lines(texts)
+    part = Part(
+        "list" if marker else "text",
+        text,
+        lines[0].y0,
+        lines[-1].y1,
+        size=median(line.size for line in lines),
+        bold=all(line.bold for line in lines),
+        lines=len(lines),
+    )
+    part.marker = "-" if marker and _BULLET.match(marker) else marker
+    return part
+
+
+def join_lines(texts: Sequence[str]) -> str:
+    """Join wrapped lines with spaces; a word that may be split keeps a mark to decide later."""
+    text = texts[0]
+    for following in texts[1:]:
+        if (
+            len(text) > 2
+            and text[-1] in "-\u2010\u00ad"
+            and text[-2].isalpha()
+            and following[:1].islower()
+        ):
+            text = text[:-1] + SPLIT_WORD + following
+        elif len(text) > 1 and text[-1] in "-/–" and not text[-2].isspace():
+            text += following
+        else:
+            text += " " + following
+    return text
+
+
+def _code(lines: Sequence[Line]) -> Part:
+    left = min(line.x0 for line in lines)
+    widths = [(w.x1 - w.x0) / len(w.text) for line in lines for w in line.words if len(w.text) > 2]
+    step = median(widths) if widths else 0.6 * lines[0].size
+    rows: list[str] = []
+    for line in lines:
+        row = ""
+        for word in line.words:
+            column = round((word.x0 - left) / step)
+            row += " " * max(column - len(row), 1 if row else 0) + word.text
+        rows.append(row)
+    return Part("code", "\n".join(rows), lines[0].y0, lines[-1].y1, lines=len(rows))
+
+
+def _give_captions(parts: Sequence[Part]) -> None:
+    """A numbered caption right above a table, or else right below, is the table's."""
+    for i, part in enumerate(parts):
+        if part.table is None:
+            continue
+        for other in (*reversed(parts[max(0, i - 2) : i]), *parts[i + 1 : i + 3]):
+            if other.kind == "table":
+                continue
+            apart = max(part.y0 - other.y1, other.y0 - part.y1)
+            if apart < 40 and is_caption(other.text):
+                part.table.caption = other.text
+                break

@@ -1,0 +1,185 @@
+"""One file to one Document, in this process; callers who do not trust the file use the sandbox."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..errors import DocumentError, LimitExceeded, UnsupportedFormat
+from ..records import Block, Document, MetadataValue
+from .compose import squeeze
+from .decode import usable
+from .detect import detect
+from .folders import hash_file, kind_of_file, open_file, unreadable
+from .parsed import ParsedText
+
+# Each takes the file's bytes and its name. PDF and mail take more; see `parse`.
+PARSERS = {
+    "csv": "plain:parse_csv",
+    "docx": "docx:parse",
+    "html": "html:parse",
+    "md": "markdown:parse",
+    "pptx": "pptx:parse",
+    "rst": "rst:parse",
+    "txt": "plain:parse_text",
+    "xlsx": "xlsx:parse",
+}
+
+_WORD = re.compile(r"\w")
+_SAMPLE = 20_000  # characters that tell the language
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large a file may be, and the password to try on a locked one."""
+
+    max_bytes: int
+    password: str | None = None
+
+
+def read_document(path: Path, limits: Limits) -> Document:
+    """Read, recognise and parse one file.
+
+    Raises DocumentError or a child of it that says why without naming the file; one that changes
+    while it is read is refused, so a document is never a mixture of two versions.
+    """
+    try:
+        with open_file(path) as stream:
+            before = os.fstat(stream.fileno())
+            _check(before, path, limits)
+            data = stream.read()
+        sha256 = hashlib.sha256(data).hexdigest()
+        kind = recognise(data, path.name)
+        if kind == "pdf":
+            del data  # it is read from its path, page by page
+            parsed = _parse_pdf(path, limits)
+        else:
+            parsed = parse(kind, data, path.name, limits)
+        same = _identity(before) == _identity(path.stat())
+    except OSError as e:
+        raise unreadable(path, e) from e
+    if not same or (kind == "pdf" and hash_file(path) != sha256):
+        raise DocumentError("changed while it was being read; add it again")
+    modified = datetime.fromtimestamp(before.st_mtime, UTC).isoformat(timespec="seconds")
+    return _document(parsed, path, kind, before.st_size, sha256, modified)
+
+
+def recognise(data: bytes, name: str) -> str:
+    """The format of a file's bytes; raises DocumentError for an empty file."""
+    if not data:
+        raise DocumentError("is empty")
+    return detect(data, name)
+
+
+def parse(kind: str, data: bytes, name: str, limits: Limits, depth: int = 0) -> ParsedText:
+    """The text in the bytes of a file of format `kind`, which lies inside `depth` others."""
+    if kind == "pdf":
+        with _as_path(data) as path:
+            return _parse_pdf(path, limits)
+    if kind == "eml":
+        from .mail import parse as parse_mail
+
+        return parse_mail(data, limits, depth)
+    module, _, function = PARSERS[kind].partition(":")
+    parser: Callable[[bytes, str], ParsedText] = getattr(
+        importlib.import_module(f".{module}", __package__), function
+    )
+    return parser(data, name)
+
+
+def _check(found: os.stat_result, path: Path, limits: Limits) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise DocumentError("is a folder, not a file")
+    if not stat.S_ISREG(found.st_mode):
+        raise UnsupportedFormat(f"is {kind_of_file(found.st_mode)}")
+    if found.st_size > limits.max_bytes:
+        raise LimitExceeded(
+            f"has {found.st_size / 2**20:.0f} MiB; at most {limits.max_bytes / 2**20:.0f} are read",
+            fix="set max_file_mb higher",
+        )
+
+
+def _identity(found: os.stat_result) -> tuple[int, int, int, int]:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _parse_pdf(path: Path, limits: Limits) -> ParsedText:
+    from .pdf import parse_pdf
+
+    return parse_pdf(path, password=limits.password)
+
+
+@contextmanager
+def _as_path(data: bytes) -> Iterator[Path]:
+    """A path under which `data` can be read. It lies in memory: parsers may not write files."""
+    if not hasattr(os, "memfd_create"):
+        raise UnsupportedFormat("is a PDF inside another file, which is read on Linux only")
+    number = os.memfd_create("attachment")
+    with os.fdopen(number, "wb") as file:
+        file.write(data)
+        file.flush()
+        yield Path(f"/proc/self/fd/{number}")
+
+
+def _document(
+    parsed: ParsedText, path: Path, kind: str, size: int, sha256: str, modified: str
+) -> Document:
+    text, replaced = usable(parsed.text)
+    notes = list(parsed.notes)
+    if replaced:
+        notes.append(f"{replaced} control characters were replaced by spaces")
+    if not text.strip():
+        notes.append("no text was found in it")
+    return Document(
+        text=text,
+        source=str(path),
+        format=kind,
+        size=size,
+        sha256=sha256,
+        title=_line(parsed.title) or _first_heading(text, parsed.blocks),
+        author=_line(parsed.author),
+        created=_line(parsed.created),
+        modified=_line(parsed.modified) or modified,
+        language=_two_letters(parsed.language) or _language(text),
+        pages=parsed.pages,
+        blocks=parsed.blocks,
+        metadata={squeeze(usable(k)[0]): _value(v) for k, v in parsed.metadata.items()},
+        notes=tuple(squeeze(usable(n)[0]) for n in notes),
+    )
+
+
+def _line(text: str | None) -> str | None:
+    return (squeeze(usable(text)[0]) or None) if text else None
+
+
+def _value(value: MetadataValue) -> MetadataValue:
+    return squeeze(usable(value)[0]) if isinstance(value, str) else value
+
+
+def _first_heading(text: str, blocks: Sequence[Block]) -> str | None:
+    for block in blocks:
+        if block.kind == "heading":
+            for line in text[block.start : block.end].split("\n"):
+                if _WORD.search(line):
+                    return line.strip("#").strip()
+    return None
+
+
+def _two_letters(tag: str | None) -> str | None:
+    """ "es" for "es-ES"; None for what is no two-letter language."""
+    main = (tag or "").strip().replace("_", "-").split("-")[0].lower()
+    return main if len(main) == 2 and main.isascii() and main.isalpha() else None
+
+
+def _language(text: str) -> str | None:
+    from ..text.language import detect as detect_language
+
+    return detect_language(text[:_SAMPLE])

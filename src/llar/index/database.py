@@ -1,0 +1,232 @@
+"""A collection on disk: one SQLite file, its schema, connections and transactions.
+
+The format is described in docs/formats.md. WAL with synchronous=FULL: a transaction that
+returned is on disk, and a process killed at any moment leaves the last one that did.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ..config import Config
+from ..errors import CollectionBusy, CollectionError, SchemaMismatch, UnknownCollection
+from ..models.interface import EmbedderIdentity
+
+SCHEMA = 1
+FILE = "collection.db"
+_NAME = re.compile(r"[\w][\w.-]{0,63}")
+
+_TABLES = """
+CREATE TABLE manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE documents (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  sha256 TEXT NOT NULL UNIQUE,
+  format TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  title TEXT, author TEXT, created TEXT, modified TEXT, language TEXT,
+  pages TEXT NOT NULL,     -- JSON [[number, start, end, label], ...]
+  blocks TEXT NOT NULL,    -- JSON [[kind, start, end, level, caption], ...]
+  notes TEXT NOT NULL,     -- JSON [text, ...]
+  added TEXT NOT NULL,     -- ISO 8601, UTC
+  text TEXT NOT NULL
+);
+CREATE TABLE files (
+  path TEXT PRIMARY KEY,
+  document_id INTEGER NOT NULL REFERENCES documents(id) ON DELETE CASCADE,
+  metadata TEXT NOT NULL   -- JSON {key: value}
+) WITHOUT ROWID;
+CREATE INDEX files_document ON files(document_id);
+CREATE TABLE chunks (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  document_id INTEGER NOT NULL REFERENCES documents(id) ON DELETE CASCADE,
+  start INTEGER NOT NULL, end INTEGER NOT NULL, kind TEXT NOT NULL,
+  prefix TEXT NOT NULL, headings TEXT NOT NULL, first_page INTEGER, last_page INTEGER,
+  text TEXT NOT NULL
+);
+CREATE INDEX chunks_document ON chunks(document_id);
+CREATE TABLE vectors (     -- float32, little-endian, one row of `dimension` per chunk by id
+  document_id INTEGER PRIMARY KEY REFERENCES documents(id) ON DELETE CASCADE,
+  first_chunk INTEGER NOT NULL, count INTEGER NOT NULL, data BLOB NOT NULL
+);
+CREATE VIRTUAL TABLE words USING fts5(
+  terms, tokenize = "unicode61 remove_diacritics 0 tokenchars '_'"
+);
+CREATE VIRTUAL TABLE vocabulary USING fts5vocab(words, row);
+CREATE TABLE roots (path TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE failures (path TEXT PRIMARY KEY, error TEXT NOT NULL, at TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+def now() -> str:
+    """The present moment as ISO 8601 in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def collection_path(config: Config, name: str) -> Path:
+    """The folder of the collection called `name`. Raises CollectionError for an unusable name."""
+    if not _NAME.fullmatch(name):
+        raise CollectionError(
+            f"{name!r} cannot name a collection: use letters, digits, '.', '_' and '-', "
+            "starting with a letter or digit, at most 64"
+        )
+    return config.collections_dir / name
+
+
+class Database:
+    """The SQLite file of one collection; safe to use from several threads and processes."""
+
+    def __init__(self, folder: Path, *, lock_timeout: float) -> None:
+        """Open an existing collection. Raises UnknownCollection or SchemaMismatch."""
+        self.path = folder / FILE
+        self._timeout = lock_timeout
+        self._local = threading.local()
+        self._open: list[sqlite3.Connection] = []
+        self._guard = threading.Lock()
+        if not self.path.is_file():
+            raise UnknownCollection(
+                f"there is no collection {folder.name!r}", fix=f"llar add PATH -c {folder.name}"
+            )
+        found = int(self.manifest("schema"))
+        if found != SCHEMA:
+            newer = "a newer" if found > SCHEMA else "an older"
+            raise SchemaMismatch(
+                f"collection {folder.name!r} has schema {found}, written by {newer} llar; "
+                f"this one reads schema {SCHEMA}",
+                fix="pip install --upgrade llar" if found > SCHEMA else None,
+            )
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        *,
+        lock_timeout: float,
+        embedder: EmbedderIdentity,
+        chunker: Mapping[str, Any],
+    ) -> Database:
+        """Make the collection; where another process was faster, open what it made."""
+        folder.mkdir(parents=True, exist_ok=True)
+        manifest = {
+            "schema": SCHEMA,
+            "created": now(),
+            "embedder": asdict(embedder),
+            "chunker": dict(chunker),
+            "languages": {},
+            "generation": 0,
+            "tokens": 0,
+        }
+        draft = folder / f".{FILE}.{os.getpid()}-{threading.get_ident()}"
+        with _mapped(draft), contextlib.closing(sqlite3.connect(draft)) as connection:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.executescript(_TABLES)
+            connection.executemany(
+                "INSERT INTO manifest VALUES (?, ?)",
+                [(k, json.dumps(v)) for k, v in manifest.items()],
+            )
+            connection.commit()
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, folder / FILE)  # whole or not at all, and never over another's
+        draft.unlink()
+        return cls(folder, lock_timeout=lock_timeout)
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = _connect(self.path, self._timeout)
+            self._local.connection = connection
+            with self._guard:
+                self._open.append(connection)
+        return connection
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """One consistent view of the collection for several queries."""
+        connection = self.connection
+        if connection.in_transaction:
+            yield connection
+            return
+        with _mapped(self.path):
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """One durable transaction: all of it is on disk when the block ends, or none."""
+        connection = self.connection
+        with _mapped(self.path):
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("UPDATE manifest SET value = value + 1 WHERE key = 'generation'")
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def manifest(self, key: str) -> Any:
+        """One value of the manifest."""
+        with _mapped(self.path):
+            row = self.connection.execute(
+                "SELECT value FROM manifest WHERE key = ?", (key,)
+            ).fetchone()
+        if row is None:
+            raise CollectionError(f"{self.path} is no llar collection: its manifest has no {key!r}")
+        return json.loads(row[0])
+
+    def embedder(self) -> EmbedderIdentity:
+        """The embedder whose vectors this collection holds."""
+        found = self.manifest("embedder")
+        return EmbedderIdentity(**{**found, "languages": tuple(found["languages"])})
+
+    def close(self) -> None:
+        """Close every thread's connection."""
+        with self._guard:
+            for connection in self._open:
+                connection.close()
+            self._open.clear()
+        self._local = threading.local()
+
+
+def _connect(path: Path, timeout: float) -> sqlite3.Connection:
+    with _mapped(path):
+        connection = sqlite3.connect(
+            path, timeout=timeout, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA cache_size = -32768")
+        connection.execute("PRAGMA mmap_size = 4294967296")
+    return connection
+
+
+@contextlib.contextmanager
+def _mapped(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours."""
+    try:
+        yield
+    except sqlite3.OperationalError as e:
+        if e.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise CollectionBusy(
+                f"another process is writing to {path} and did not finish in time",
+                fix="try again, or raise LLAR_LOCK_TIMEOUT (seconds)",
+            ) from e
+        raise CollectionError(f"{path}: {e}") from e
+    except sqlite3.DatabaseError as e:
+        raise CollectionError(f"{path}: {e}") from e

@@ -1,0 +1,371 @@
+"""What a collection holds: documents with their files, chunks, words and vectors."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..config import Config
+from ..errors import CollectionError, UnknownCollection
+from ..models.interface import EmbedderIdentity, Matrix
+from ..records import Block, Chunk, Document, MetadataValue, Page, Source
+from ..text.words import terms
+from .database import FILE, Database, collection_path, now
+
+Metadata = Mapping[str, MetadataValue]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedFile:
+    """One file of a collection. Files of equal content share one document."""
+
+    path: str
+    document_id: int
+    sha256: str
+    metadata: Metadata
+
+
+class Index:
+    """An open collection. Every method that changes it is one durable transaction."""
+
+    def __init__(self, name: str, database: Database) -> None:
+        self.name = name
+        self.database = database
+        self.embedder: EmbedderIdentity = database.embedder()
+        self.chunker: Mapping[str, Any] = database.manifest("chunker")
+
+    @classmethod
+    def open(cls, config: Config, name: str) -> Index:
+        """Open a collection. Raises UnknownCollection, naming those there are."""
+        folder = collection_path(config, name)
+        if not (folder / FILE).is_file():
+            have = ", ".join(collection_names(config)) or "none yet"
+            raise UnknownCollection(
+                f"there is no collection {name!r} (there are: {have})",
+                fix=f"llar add PATH -c {name}",
+            )
+        return cls(name, Database(folder, lock_timeout=config.lock_timeout))
+
+    @classmethod
+    def create(
+        cls, config: Config, name: str, embedder: EmbedderIdentity, chunker: Mapping[str, Any]
+    ) -> Index:
+        """Make a collection, or open it where it exists already."""
+        folder = collection_path(config, name)
+        timeout = config.lock_timeout
+        return cls(
+            name,
+            Database.create(folder, lock_timeout=timeout, embedder=embedder, chunker=chunker),
+        )
+
+    def close(self) -> None:
+        """Close the file; the index must not be used afterwards."""
+        self.database.close()
+
+    # -- writing ---------------------------------------------------------------------------
+
+    def put(
+        self, document: Document, chunks: Sequence[Chunk], vectors: Matrix, metadata: Metadata
+    ) -> bool:
+        """Store a parsed document under its path, in place of what that path held before.
+
+        `vectors` has one row per chunk. Returns False where the same content was there already
+        (another process was faster, or it is a copy): then only the path is recorded.
+        """
+        if vectors.shape != (len(chunks), self.embedder.dimension):
+            raise ValueError(f"{len(chunks)} chunks but vectors of shape {vectors.shape}")
+        with self.database.write() as connection:
+            found = connection.execute(
+                "SELECT id FROM documents WHERE sha256 = ?", (document.sha256,)
+            ).fetchone()
+            document_id = found[0] if found else _insert(connection, document, chunks, vectors)
+            merged = {**document.metadata, **metadata}
+            _attach(connection, document.source, document_id, merged)
+        return found is None
+
+    def attach(self, path: str, sha256: str, metadata: Metadata, *, gone: str | None) -> bool:
+        """Record that `path` holds content that is indexed already; `gone` is a path it moved
+        from. Returns False where that content is no longer there."""
+        with self.database.write() as connection:
+            found = connection.execute(
+                "SELECT id FROM documents WHERE sha256 = ?", (sha256,)
+            ).fetchone()
+            if not found:
+                return False
+            inherited = connection.execute(
+                "SELECT metadata FROM files WHERE path = coalesce(?, (SELECT min(path) FROM files"
+                " WHERE document_id = ?))",
+                (gone, found[0]),
+            ).fetchone()
+            known = json.loads(inherited[0]) if inherited else {}
+            _attach(connection, path, found[0], {**known, **metadata})
+            if gone is not None:
+                _detach(connection, [gone])
+        return True
+
+    def set_metadata(self, path: str, metadata: Metadata) -> None:
+        """Add to or change what is known of one file."""
+        with self.database.write() as connection:
+            connection.execute(
+                "UPDATE files SET metadata = json_patch(metadata, ?) WHERE path = ?",
+                (json.dumps(metadata), path),
+            )
+
+    def remove(self, paths: Sequence[str]) -> int:
+        """Forget these files, and documents no file holds any more. Returns how many files."""
+        with self.database.write() as connection:
+            return _detach(connection, paths)
+
+    def note_failures(self, failures: Mapping[str, str], cleared: Sequence[str]) -> None:
+        """Remember which files could not be read, and forget those that now could."""
+        with self.database.write() as connection:
+            connection.executemany("DELETE FROM failures WHERE path = ?", [(p,) for p in cleared])
+            connection.executemany(
+                "INSERT OR REPLACE INTO failures VALUES (?, ?, ?)",
+                [(path, error, now()) for path, error in failures.items()],
+            )
+
+    def add_roots(self, paths: Sequence[str]) -> None:
+        """Remember folders and files that `sync` follows."""
+        with self.database.write() as connection:
+            connection.executemany("INSERT OR IGNORE INTO roots VALUES (?)", [(p,) for p in paths])
+
+    def remove_roots(self, paths: Sequence[str]) -> None:
+        """Stop following these."""
+        with self.database.write() as connection:
+            connection.executemany("DELETE FROM roots WHERE path = ?", [(p,) for p in paths])
+
+    # -- reading ---------------------------------------------------------------------------
+
+    def roots(self) -> list[str]:
+        """Folders and files that were added, which `sync` follows."""
+        return [r[0] for r in self._all("SELECT path FROM roots ORDER BY path")]
+
+    def failures(self) -> list[tuple[str, str, str]]:
+        """(path, error, when) of the files that could not be read."""
+        return self._all("SELECT path, error, at FROM failures ORDER BY path")
+
+    def files(self) -> Iterator[IndexedFile]:
+        """Every file, by path."""
+        rows = self._all(
+            "SELECT path, document_id, sha256, metadata FROM files"
+            " JOIN documents ON documents.id = document_id ORDER BY path"
+        )
+        for path, document_id, sha256, metadata in rows:
+            yield IndexedFile(path, document_id, sha256, json.loads(metadata))
+
+    def document(self, document_id: int) -> Document:
+        """A whole document as it was indexed. Raises CollectionError where it is gone."""
+        rows = self._all(
+            "SELECT text, min(path), format, size, sha256, title, author, created, modified,"
+            " language, pages, blocks, metadata, notes FROM documents"
+            " JOIN files ON document_id = documents.id WHERE documents.id = ?"
+            " GROUP BY documents.id",
+            (document_id,),
+        )
+        if not rows:
+            raise CollectionError(f"document {document_id} is no longer in {self.name!r}")
+        text, source, form, size, sha256, title, author, created, modified, language = rows[0][:10]
+        pages, blocks, metadata, notes = rows[0][10:]
+        return Document(
+            text,
+            source,
+            form,
+            size,
+            sha256,
+            title,
+            author,
+            created,
+            modified,
+            language,
+            pages=tuple(Page(*p) for p in json.loads(pages)),
+            blocks=tuple(Block(*b) for b in json.loads(blocks)),
+            metadata=json.loads(metadata),
+            notes=tuple(json.loads(notes)),
+        )
+
+    def text(self, document_id: int) -> str:
+        """The text of one document."""
+        rows = self._all("SELECT text FROM documents WHERE id = ?", (document_id,))
+        if not rows:
+            raise CollectionError(f"document {document_id} is no longer in {self.name!r}")
+        return str(rows[0][0])
+
+    def chunks(self, ids: Sequence[int]) -> dict[int, tuple[Source, Chunk]]:
+        """Chunks by id with the document each is from; ids that are gone are left out."""
+        rows = self._all(
+            "SELECT chunks.id, document_id, start, end, kind, prefix, headings, first_page,"
+            " last_page, chunks.text, title, format, language,"
+            " (SELECT min(path) FROM files WHERE files.document_id = chunks.document_id)"
+            " FROM chunks JOIN documents ON documents.id = document_id"
+            " WHERE chunks.id IN (SELECT value FROM json_each(?))",
+            (json.dumps([int(i) for i in ids]),),
+        )
+        return {row[0]: _chunk(row) for row in rows}
+
+    def chunk_languages(self, ids: Sequence[int]) -> dict[int, str | None]:
+        """The language of the document each chunk is from; ids that are gone are left out."""
+        return dict(
+            self._all(
+                "SELECT chunks.id, language FROM chunks JOIN documents ON documents.id ="
+                " document_id WHERE chunks.id IN (SELECT value FROM json_each(?))",
+                (json.dumps([int(i) for i in ids]),),
+            )
+        )
+
+    def languages(self) -> dict[str, int]:
+        """How many documents there are of each language ("" where it is not known)."""
+        return dict(
+            self._all("SELECT coalesce(language, ''), count(*) FROM documents GROUP BY language")
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Files, documents, chunks, failures and bytes of text."""
+        row = self._all(
+            "SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM documents),"
+            " (SELECT count(*) FROM chunks), (SELECT count(*) FROM failures),"
+            " (SELECT coalesce(sum(size), 0) FROM documents)"
+        )[0]
+        return dict(zip(("files", "documents", "chunks", "failures", "bytes"), row, strict=True))
+
+    def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        with self.database.read() as connection:
+            return connection.execute(sql, values).fetchall()
+
+
+def collection_names(config: Config) -> list[str]:
+    """The collections there are, by name."""
+    if not config.collections_dir.is_dir():
+        return []
+    return sorted(p.parent.name for p in config.collections_dir.glob(f"*/{FILE}"))
+
+
+def delete_collection(config: Config, name: str) -> None:
+    """Delete a whole collection with everything in it. Raises UnknownCollection."""
+    with contextlib.closing(Index.open(config, name)):
+        folder = collection_path(config, name)
+    doomed = folder.with_name(f".{name}.deleted")
+    shutil.rmtree(doomed, ignore_errors=True)
+    Path(folder).rename(doomed)  # gone at once for everyone, whatever happens to the rest
+    shutil.rmtree(doomed)
+
+
+def _insert(
+    connection: sqlite3.Connection, document: Document, chunks: Sequence[Chunk], vectors: Matrix
+) -> int:
+    cursor = connection.execute(
+        "INSERT INTO documents (sha256, format, size, title, author, created, modified, language,"
+        " pages, blocks, notes, added, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            document.sha256,
+            document.format,
+            document.size,
+            document.title,
+            document.author,
+            document.created,
+            document.modified,
+            document.language,
+            json.dumps([(p.number, p.start, p.end, p.label) for p in document.pages]),
+            json.dumps([(b.kind, b.start, b.end, b.level, b.caption) for b in document.blocks]),
+            json.dumps(document.notes),
+            now(),
+            document.text,
+        ),
+    )
+    document_id = int(cursor.lastrowid or 0)
+    first = connection.execute("SELECT coalesce(max(id), 0) FROM chunks").fetchone()[0] + 1
+    used = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
+    first = max(first, (used[0] if used else 0) + 1)
+    connection.executemany(
+        "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                first + i,
+                document_id,
+                chunk.start,
+                chunk.end,
+                chunk.kind,
+                chunk.prefix,
+                json.dumps(chunk.headings, ensure_ascii=False),
+                chunk.first_page,
+                chunk.last_page,
+                chunk.text,
+            )
+            for i, chunk in enumerate(chunks)
+        ],
+    )
+    words = [terms(chunk_words(document, chunk), document.language) for chunk in chunks]
+    connection.executemany(
+        "INSERT INTO words (rowid, terms) VALUES (?, ?)",
+        [(first + i, " ".join(found)) for i, found in enumerate(words)],
+    )
+    connection.execute(
+        "UPDATE manifest SET value = value + ? WHERE key = 'tokens'", (sum(map(len, words)),)
+    )
+    connection.execute(
+        "INSERT INTO vectors VALUES (?, ?, ?, ?)",
+        (document_id, first, len(chunks), np.ascontiguousarray(vectors, "<f4").tobytes()),
+    )
+    return document_id
+
+
+def chunk_words(document: Document, chunk: Chunk) -> str:
+    """The text whose words find a chunk: its own, its context's, and the document's title."""
+    title = document.title or ""
+    return chunk.content if title in chunk.content else f"{title}\n{chunk.content}"
+
+
+def _attach(
+    connection: sqlite3.Connection, path: str, document_id: int, metadata: Metadata
+) -> None:
+    before = connection.execute("SELECT document_id FROM files WHERE path = ?", (path,)).fetchone()
+    connection.execute(
+        "INSERT OR REPLACE INTO files VALUES (?, ?, ?)", (path, document_id, json.dumps(metadata))
+    )
+    if before and before[0] != document_id:
+        _drop_orphans(connection, [before[0]])
+
+
+def _detach(connection: sqlite3.Connection, paths: Sequence[str]) -> int:
+    documents, gone = [], 0
+    for path in paths:
+        row = connection.execute("SELECT document_id FROM files WHERE path = ?", (path,)).fetchone()
+        if row:
+            connection.execute("DELETE FROM files WHERE path = ?", (path,))
+            documents.append(row[0])
+            gone += 1
+    _drop_orphans(connection, documents)
+    return gone
+
+
+def _drop_orphans(connection: sqlite3.Connection, documents: Sequence[int]) -> None:
+    for document_id in documents:
+        if connection.execute(
+            "SELECT 1 FROM files WHERE document_id = ?", (document_id,)
+        ).fetchone():
+            continue
+        chunk_ids = "SELECT id FROM chunks WHERE document_id = ?"
+        count = 0
+        for (found,) in connection.execute(
+            f"SELECT terms FROM words WHERE rowid IN ({chunk_ids})", (document_id,)
+        ):
+            count += len(found.split())
+        connection.execute("UPDATE manifest SET value = value - ? WHERE key = 'tokens'", (count,))
+        connection.execute(f"DELETE FROM words WHERE rowid IN ({chunk_ids})", (document_id,))
+        connection.execute("DELETE FROM documents WHERE id = ?", (document_id,))
+
+
+def _chunk(row: Sequence[Any]) -> tuple[Source, Chunk]:
+    _, document_id, start, end, kind, prefix, headings, first, last, text, title, form, lang, p = (
+        row
+    )
+    chunk = Chunk(text, start, end, kind, prefix, tuple(json.loads(headings)), first, last)
+    return Source(document_id, p, title, form, lang), chunk

@@ -1,0 +1,306 @@
+"""A GGUF model loaded by llama.cpp (xllamacpp) inside this process.
+
+xllamacpp runs llama.cpp's server, and that is how we talk to it: over a Unix socket in a folder
+that only this user may enter (on Windows, a loopback port), behind a random key, its page and
+its monitoring switched off. Unlike xllamacpp's own calls, a request over the socket can be
+interrupted with Ctrl-C, and be stopped while the model still reads the prompt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import weakref
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, ContextTooLong, EngineError, ModelCorrupt
+from . import weights
+from .threads import free_cores
+
+__all__ = ["Llama"]
+
+HTTP_THREADS = 8  # requests heard at once; the model itself takes one after the other
+CACHE_MB = 256  # most memory for the states of earlier conversations
+BATCH = 512  # tokens of a prompt computed together
+WORKSPACE = 512 << 20  # bytes of address space for intermediate results and threads' stacks
+
+
+class Llama:
+    """A model on llama.cpp: load, ask, close. Safe to call from several threads.
+
+    `context` 0 takes the model's own length, `threads` 0 the free cores. `adapters` are LoRA
+    files by name, loaded with the model and off until a request asks for them. `rank` loads a
+    cross-encoder. Raises ModelCorrupt for a damaged file, ConfigError for a context longer than
+    the model's, EngineError where llama.cpp cannot load the model.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        *,
+        name: str,
+        context: int = 0,
+        threads: int = 0,
+        adapters: Mapping[str, Path] | None = None,
+        rank: bool = False,
+    ) -> None:
+        self.name = name
+        self.adapters = dict(adapters or {})
+        for path in (file, *self.adapters.values()):
+            if not path.is_file():
+                raise ModelCorrupt(f"{name}: {path} is missing")
+        self.header = weights.read_gguf(file)
+        for path in self.adapters.values():
+            weights.read_gguf(path)
+        self.context = _context(self.header, name, context)
+        _check_memory(file, self.header, name, self.context)
+        folder = tempfile.mkdtemp(prefix="llar-")
+        server: list[Any] = []
+        self.close = weakref.finalize(self, _stop, server, folder, os.getpid())
+        self._key = secrets.token_urlsafe(32)
+        settings = {
+            "model": str(file),
+            "host": _host(folder),
+            "key": self._key,
+            "context": self.context,
+            "threads": threads or free_cores(),
+            "adapters": [str(path) for path in self.adapters.values()],
+            "rank": rank,
+        }
+        try:
+            server.append(_start(settings))
+        except RuntimeError:
+            self.close()
+            raise EngineError(
+                f"{name}: llama.cpp cannot load {file}: {_reason(settings)}"
+            ) from None
+        self._address = str(server[0].listening_address).partition("://")[2]
+        # It listens before it works, and one that is ended in between waits for itself forever.
+        # This is the one harmless question that its working thread answers.
+        self._get("/lora-adapters")
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The server's JSON answer. Raises ContextTooLong and EngineError."""
+        with self._request("POST", path, body) as response:
+            return json.loads(response.read())
+
+    def _get(self, path: str) -> Any:
+        with self._request("GET", path) as response:
+            return json.loads(response.read())
+
+    def stream(self, path: str, body: Mapping[str, Any]) -> Iterator[Any]:
+        """The JSON of each event as it comes; closing the iterator stops the generation."""
+        with self._request("POST", path, {**body, "stream": True}) as response:
+            for line in response:
+                kind, _, text = line.partition(b":")
+                if kind not in (b"data", b"error"):
+                    continue
+                if text.strip() == b"[DONE]":
+                    return
+                event = json.loads(text)
+                if kind == b"error" or "error" in event:
+                    raise _error(self.name, event.get("error", event))
+                yield event
+        raise EngineError(f"{self.name}: llama.cpp broke off its answer")
+
+    @contextlib.contextmanager
+    def _request(self, path: str, body: Mapping[str, Any]) -> Iterator[http.client.HTTPResponse]:
+        if not self.close.alive:
+            raise EngineError(f"{self.name} is closed")
+        connection = _Connection(self._address)
+        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json",
+                   "Connection": "close"}  # fmt: skip
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            response = connection.getresponse()
+            with response:
+                if response.status != 200:
+                    raise _error(self.name, json.loads(response.read()).get("error", {}))
+                yield response
+        except (OSError, http.client.HTTPException, ValueError) as e:
+            raise EngineError(f"{self.name}: llama.cpp does not answer: {e!r}") from e
+        finally:
+            connection.close()
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP to a "host:port", or to a Unix socket given by its path."""
+
+    def __init__(self, address: str) -> None:
+        self._path = address if "/" in address else None
+        super().__init__("localhost" if self._path else address)
+
+    def connect(self) -> None:
+        if self._path is None:
+            super().connect()
+        else:
+            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.sock.connect(self._path)
+
+
+def _host(folder: str) -> str:
+    return f"{folder}/llama.sock" if hasattr(socket, "AF_UNIX") else "127.0.0.1"
+
+
+def _start(settings: Mapping[str, Any], verbosity: int = 0) -> Any:
+    """xllamacpp's server; RuntimeError where it cannot start. Verbosity 1 prints errors, 0 none."""
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = settings["model"]
+    params.hostnames = [settings["host"]]
+    params.port = 0
+    params.api_keys = [settings["key"]]
+    params.n_threads_http = HTTP_THREADS
+    params.ui = params.endpoint_slots = params.endpoint_metrics = params.endpoint_props = False
+    params.offline = True
+    params.verbosity = verbosity
+    params.n_ctx = settings["context"]
+    params.n_parallel = 1
+    params.ctx_shift = False  # a full context is an error, never a forgotten beginning
+    params.fit_params = False  # it loads the model twice to see what fits
+    params.warmup = False
+    params.cache_prompt = True  # a prompt that starts like the last one is not read again
+    params.cache_ram_mib = CACHE_MB
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings["threads"]
+    params.enable_reasoning = 0  # a thinking model would think past the end of a short answer
+    params.reasoning_format = xllamacpp.common_reasoning_format.COMMON_REASONING_FORMAT_NONE
+    params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(p, 0.0) for p in settings["adapters"]]
+    if settings["rank"]:
+        params.embedding = True
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_RANK
+        params.n_batch = params.n_ubatch = settings["context"]  # a pair is read in one go
+    else:
+        params.n_ubatch = BATCH
+    return xllamacpp.Server(params)
+
+
+def _stop(server: list[Any], folder: str, owner: int) -> None:
+    """End the server and its socket; a forked child has neither its threads nor the right to."""
+    if os.getpid() == owner:
+        server.clear()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _reason(settings: Mapping[str, Any]) -> str:
+    """Why llama.cpp cannot load a model: it tells only its log, so ask once more, beside us."""
+    code = ("import json, sys; from llar.models.llama import _start; "
+            "_start(json.load(sys.stdin), verbosity=1)")  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="llar-") as folder:
+        again = subprocess.run(
+            [sys.executable, "-c", code],
+            input=json.dumps({**settings, "host": _host(folder)}),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    for line in again.stderr.splitlines():
+        _, found, reason = line.partition(" E ")
+        if found:
+            return reason.strip()
+    return f"it gives no reason (a second try ended with status {again.returncode})"
+
+
+def _context(header: weights.GgufHeader, name: str, asked: int) -> int:
+    own = _number(header, "context_length")
+    if own < 1:
+        raise ModelCorrupt(f"{name}: the GGUF header gives no context length")
+    if asked > own:
+        raise ConfigError(
+            f"{name}: a context of {asked} tokens was asked for, but the model has {own}",
+            fix=f"set LLAR_CONTEXT={own} or less (0 takes the model's own)",
+        )
+    return asked or own
+
+
+def _check_memory(file: Path, header: weights.GgufHeader, name: str, context: int) -> None:
+    """Refuse what surely does not fit: the system would kill this process for trying."""
+    per_token = _state_per_token(header)
+    state = context * per_token
+    free = _free_memory()
+    if free is not None and state > free:
+        raise EngineError(
+            f"{name}: a context of {context} tokens takes {state >> 20} MiB, but {free >> 20} MiB "
+            "of memory are free",
+            fix=f"set LLAR_CONTEXT={max(256, int(free * 0.8) // per_token // 256 * 256)} or less",
+        )
+    room = _free_addresses()
+    needed = state + file.stat().st_size + WORKSPACE
+    if room is not None and needed > room:
+        raise EngineError(
+            f"{name}: it needs {needed >> 20} MiB of address space, but a limit (ulimit -v) leaves "
+            f"{room >> 20} MiB"
+        )
+
+
+def _state_per_token(header: weights.GgufHeader) -> int:
+    """Bytes of keys and values that one token takes in 16-bit numbers; 0 where it varies."""
+    layers = _number(header, "block_count")
+    heads = _number(header, "attention.head_count")
+    if _number(header, "attention.sliding_window") or not heads:
+        return 0
+    shared = _value(header, "attention.head_count_kv", heads)
+    total = sum(shared) if isinstance(shared, list) else shared * layers
+    width = _number(header, "embedding_length") // heads
+    keys = _number(header, "attention.key_length") or width
+    values = _number(header, "attention.value_length") or width
+    return int(total * (keys + values) * 2)
+
+
+def _value(header: weights.GgufHeader, key: str, default: Any) -> Any:
+    return header.values.get(f"{header.values.get('general.architecture')}.{key}", default)
+
+
+def _number(header: weights.GgufHeader, key: str) -> int:
+    """An integer of the header's architecture, 0 where it has none (or one per layer)."""
+    value = _value(header, key, 0)
+    return value if isinstance(value, int) else 0
+
+
+def _free_memory() -> int | None:
+    """Bytes this process may still take; None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvail"))
+    except (OSError, StopIteration, ValueError):
+        return None
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = int((group / "memory.max").read_text(encoding="ascii"))
+        used = int((group / "memory.current").read_text(encoding="ascii"))
+    except (OSError, ValueError):  # no group, or "max"
+        return free
+    return min(free, max(0, limit - used))
+
+
+def _free_addresses() -> int | None:
+    """Bytes of address space left under a limit of this process; None without a limit."""
+    try:
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except (ImportError, OSError):  # Windows and macOS
+        return None
+    return None if limit == resource.RLIM_INFINITY else limit - pages * resource.getpagesize()
+
+
+def _error(name: str, error: Mapping[str, Any]) -> EngineError | ContextTooLong:
+    """One of our errors for what the server answered."""
+    if error.get("type") == "exceed_context_size_error":
+        return ContextTooLong(
+            f"{name}: a prompt of {error.get('n_prompt_tokens')} tokens does not fit the context "
+            f"of {error.get('n_ctx')}"
+        )
+    return EngineError(f"{name}: llama.cpp refused: {error.get('message', error)}")

@@ -1,0 +1,69 @@
+"""Reranking with a local cross-encoder (GGUF)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..config import Config
+from ..errors import ContextTooLong, EngineError
+from .llama import Llama
+from .llamacpp import model_file
+
+__all__ = ["LlamaReranker"]
+
+RANK = 4  # llama.cpp's number for the pooling of a cross-encoder
+SPECIAL = 4  # most special tokens around a pair: <s> query </s></s> text </s>
+
+
+class LlamaReranker:
+    """A cross-encoder on llama.cpp: reads query and text together and gives one number.
+
+    Raises ModelCorrupt, ConfigError and EngineError as `llama.Llama` does, EngineError also where
+    the model is no cross-encoder, or is one that llama.cpp does not run as it was trained.
+    """
+
+    def __init__(self, file: Path, *, name: str, context: int = 0, threads: int = 0) -> None:
+        self.name = name
+        self._llama = Llama(file, name=name, context=context, threads=threads, rank=True)
+        header = self._llama.header
+        if not any(tensor.startswith("cls.") for tensor in header.tensors):
+            self.close()
+            raise EngineError(f"{name} is no reranker: {file} has no classification layer")
+
+    @classmethod
+    def open(cls, config: Config, name: str) -> LlamaReranker:
+        """The installed reranker `name`, with its own context length."""
+        return cls(model_file(config, name), name=f"llamacpp:{name}", threads=config.threads)
+
+    def rerank(self, query: str, texts: Sequence[str]) -> list[float]:
+        """The model's score (a logit) for each text, in the order of `texts`; higher is better.
+
+        Raises ContextTooLong where query and a text together do not fit; nothing is cut.
+        """
+        if not texts:
+            return []
+        asked = self._count(query)
+        for text in texts:
+            used = asked + self._count(text) + SPECIAL
+            if used > self._llama.context:
+                raise ContextTooLong(
+                    f"{self.name}: query and text take {used} tokens, more than the context of "
+                    f"{self._llama.context}: {text[:60]!r}..."
+                )
+        body = {"query": query, "documents": list(texts)}
+        results = self._llama.post("/v1/rerank", body)["results"]
+        scores = {row["index"]: float(row["relevance_score"]) for row in results}
+        if sorted(scores) != list(range(len(texts))):
+            raise EngineError(
+                f"{self.name}: llama.cpp gave {len(results)} scores for {len(texts)} texts"
+            )
+        return [scores[i] for i in range(len(texts))]
+
+    def close(self) -> None:
+        """Free the model."""
+        self._llama.close()
+
+    def _count(self, text: str) -> int:
+        body = {"content": text, "add_special": False, "parse_special": False}
+        return len(self._llama.post("/tokenize", body)["tokens"])

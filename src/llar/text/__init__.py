@@ -1,0 +1,1 @@
+"""Language tools: words to index, languages, sentences."""
