@@ -22,6 +22,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -82,11 +83,16 @@ def questions() -> list[Question]:
         ]
 
 
-def fixed(document: Document, size: int) -> list[Chunk]:
-    """The plainest chunker, to compare with: windows of so many characters."""
-    text = document.text
-    starts = range(0, len(text), size)
-    return [Chunk(text[s : s + size], s, min(len(text), s + size)) for s in starts]
+def fixed(document: Document, size: int, count_tokens: Callable[[str], int]) -> list[Chunk]:
+    """The plainest chunker, to compare with: as many characters as make `size` tokens."""
+    text, chunks, at = document.text, [], 0
+    while at < len(text):
+        end = min(len(text), at + size * 5)
+        while count_tokens(text[at:end]) > size:
+            end -= max(1, (end - at) // 20)
+        chunks.append(Chunk(text[at:end], at, end))
+        at = end
+    return chunks
 
 
 def rankings(
@@ -176,28 +182,19 @@ def main() -> None:
     parser.add_argument("--overlaps", type=int, nargs="+", default=[0], help="tokens repeated")
     parser.add_argument("--budgets", type=int, nargs="+", default=[1500, 4000], help="characters")
     parser.add_argument(
-        "--fixed", action="store_true", help="also windows of 3.4 characters a token"
+        "--fixed", action="store_true", help="also windows of as many characters as fit"
     )
     options = parser.parse_args()
     embedder = open_embedder(llar.config.load(), EMBEDDER)
     print("chunker        chunks  tokens   MB/s  budget search  recall precision    IoU")
+    count = embedder.count_tokens
     for size in options.sizes:
         for overlap in options.overlaps:
-            run(
-                f"{size} +{overlap}" if overlap else f"{size}",
-                lambda doc, size=size, overlap=overlap: split(  # type: ignore[misc]
-                    doc, max_tokens=size, count_tokens=embedder.count_tokens, overlap=overlap
-                ),
-                embedder,
-                options.budgets,
-            )
+            chunker = partial(split, max_tokens=size, count_tokens=count, overlap=overlap)
+            run(f"{size} +{overlap}", chunker, embedder, options.budgets)
         if options.fixed:
-            run(
-                f"fixed {size}",
-                lambda doc, size=size: fixed(doc, int(size * 3.4)),
-                embedder,
-                options.budgets,
-            )  # type: ignore[misc]
+            windows = partial(fixed, size=size, count_tokens=count)
+            run(f"fixed {size}", windows, embedder, options.budgets)
     embedder.close()
 
 

@@ -25,6 +25,7 @@ from llar.errors import (
     SchemaMismatch,
     UnknownCollection,
 )
+from llar.index import ingest
 from llar.index.index import Index, delete_collection
 from llar.index.ingest import Progress
 
@@ -185,7 +186,7 @@ def test_another_embedder_is_refused_with_the_remedy(config: llar.Config, folder
         docs.add(folder)
         other = llar.open_embedder(config, "fake:hash-32")
         with pytest.raises(EmbedderMismatch, match="llar reembed -c c"):
-            llar.index.ingest.add(docs.index, [folder], other, config)  # type: ignore[attr-defined]
+            ingest.add(docs.index, [folder], other, config)
 
 
 def test_a_collection_of_a_newer_llar_is_refused(config: llar.Config, folder: Path) -> None:

@@ -140,17 +140,24 @@ def test_workbook_sheet_by_sheet(tmp_path: Path) -> None:
 
 
 def test_far_corner_costs_nothing(tmp_path: Path) -> None:
-    """A cell in the last place of the largest sheet: 17 thousand million places, two cells."""
+    """A sheet of 17 thousand million places with three cells, one merged over nearly all."""
     import openpyxl
 
     book = openpyxl.Workbook()
     sheet = book.active
     assert sheet is not None
     sheet["A1"] = "first"
+    sheet["C3"] = "wide"
     sheet["XFD1048576"] = "last"
-    sheet.merge_cells("B2:XFD1000000")
-    book.save(tmp_path / "a.xlsx")
-    assert [text for _, text in pieces(read(tmp_path / "a.xlsx"))] == ["# Sheet", "first", "last"]
+    book.save(tmp_path / "b.xlsx")
+    merge = '<mergeCells><mergeCell ref="C3:XFD1048000"/></mergeCells>'
+    make_files.rewrite_zip(
+        (tmp_path / "b.xlsx").read_bytes(),
+        tmp_path / "a.xlsx",
+        {"xl/worksheets/sheet1.xml": lambda old: old.replace("</sheetData>", f"</sheetData>{merge}")},
+    )
+    found = [text for _, text in pieces(read(tmp_path / "a.xlsx"))]
+    assert found == ["# Sheet", "first", "wide", "wide", "last"]
 
 
 @pytest.mark.parametrize(

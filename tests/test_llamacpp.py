@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import math
 import os
@@ -25,6 +24,7 @@ from llar.config import load
 from llar.errors import ConfigError, ContextTooLong, EngineError, ModelCorrupt, ModelNotInstalled
 from llar.models import open_chat
 from llar.models.interface import ChatModel, Options
+from llar.models.llama_socket import _UnixConnection
 from llar.models.llamacpp import LlamaChat
 from llar.records import Message, Usage
 
@@ -231,7 +231,7 @@ def test_counting_does_not_wait_for_a_generation(smol: LlamaChat) -> None:
 def test_a_closed_model_says_so() -> None:
     before = threading.active_count()
     model = LlamaChat(FILE, name="llamacpp:smol", context=256, threads=1)
-    socket_file = Path(model._llama._address)
+    socket_file = Path(model._llama.socket._address)
     assert socket_file.is_socket()
     assert socket_file.parent.stat().st_mode & 0o777 == 0o700
     model.close()
@@ -243,14 +243,11 @@ def test_a_closed_model_says_so() -> None:
 
 
 def test_strangers_are_refused(smol: LlamaChat) -> None:
-    from llar.models.llama import _Connection
-
     for path, status in (("/props", 401), ("/v1/models", 401), ("/", 404), ("/slots", 401)):
-        connection = _Connection(smol._llama._address)
+        connection = _UnixConnection(smol._llama.socket._address)
         connection.request("GET", path)
         assert connection.getresponse().status == status, path
         connection.close()
-    assert isinstance(connection, http.client.HTTPConnection)
     assert not _listening_ports()
 
 
@@ -343,6 +340,7 @@ def test_a_model_without_a_template_cannot_chat(tmp_path: Path) -> None:
 SCRIPT = f"""
 import sys
 from pathlib import Path
+from llar.models.llama_socket import _UnixConnection
 from llar.models.llamacpp import LlamaChat
 from llar.models.interface import Options
 from llar.records import Message
@@ -470,7 +468,7 @@ def test_a_broken_adapter_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_shared_beginning_is_read_once(smol: LlamaChat) -> None:
-    passage = "The bridge was built in 1904 and repaired twice. " * 120
+    passage = "The bridge was built in 1904 and repaired twice. " * 30
 
     def seconds(question: str) -> float:
         start = time.monotonic()

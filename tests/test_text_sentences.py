@@ -139,6 +139,12 @@ y = 3
     ]
 
 
+def test_windows_line_ends() -> None:
+    text = "Uno\r\n\r\nDos\r\nsigue. Tres\r\n- Cuatro\r\n"
+    found = [text[start:end] for start, end in split(text, "es")]
+    assert found == ["Uno", "Dos\r\nsigue.", "Tres", "Cuatro"]
+
+
 def test_nothing_to_split() -> None:
     assert split("", "en") == []
     assert split(" \n\t\n", "es") == []
@@ -147,7 +153,14 @@ def test_nothing_to_split() -> None:
 
 
 def test_time_grows_with_length_only() -> None:
-    for text in ("." * 200_000, "a" * 200_000, "a. " * 70_000, "A. B" * 50_000, "\n" * 200_000):
+    for text in (
+        "a" + "." * 200_000,
+        "a. " + ".. " * 60_000,
+        "a" * 200_000,
+        "a. " * 70_000,
+        "A. B" * 50_000,
+        "\n" * 200_000,
+    ):
         started = time.perf_counter()
         split(text, "en")
         assert time.perf_counter() - started < 2

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..config import Config
 from ..index.index import Index
@@ -21,11 +21,12 @@ from ..text.language import detect_query
 from . import evidence as evidences
 from .check import support
 from .evidence import Evidence, cells
-from .followup import standalone
+from .followup import Reading, read
 from .prompt import build
 
 ANSWERABLE = 0.45  # least score of the best evidence for a question to be put to the model
 QUOTABLE = 0.5  # least score of a quote that is an answer by itself
+ASKED = 0.6  # weight of a leaning question by itself, beside it with the one before
 RELEVANT = 0.6  # a sentence's evidence must score at least this share of the best
 
 NOT_FOUND = {
@@ -78,22 +79,45 @@ def stream(
     """Each sentence as soon as it is written and checked, then the whole Answer."""
     draft = _Draft()
 
-    def look(query: str) -> tuple[list[Hit], list[Evidence]]:
-        hits = search(query)
-        lexical = Lexical(index, evidences.question_groups(query, hits))
-        return hits, evidences.rank(query, evidences.collect(hits), lexical, embedder)
-
     with _timed(draft, "rewrite"):
-        asked = standalone(question, history, chat, config) if history else [question]
+        reading = read(question, history, chat, config) if history else Reading(question, question)
     with _timed(draft, "search"):
-        looked = [(q, *look(q)) for q in asked]
-        question, hits, ranked = max(looked, key=lambda x: x[2][0].score if x[2] else 0.0)
+        hits, ranked = _looked_up(reading, search, index, embedder)
+    question = reading.whole
     best = ranked[0].score if ranked else 0.0
     if best >= ANSWERABLE:
         yield from _written(question, hits, ranked, draft, chat, embedder, config)
         if not any(s.supported for s in draft.sentences) and best >= QUOTABLE:
             yield from _quoted(ranked, draft)
     yield _finish(question, hits, draft, chat)
+
+
+def _looked_up(
+    reading: Reading, search: Search, index: Index, embedder: Embedder
+) -> tuple[list[Hit], list[Evidence]]:
+    """The passages for a question and their evidence, best first."""
+
+    def ranked(question: str, hits: list[Hit]) -> list[Evidence]:
+        lexical = Lexical(index, evidences.question_groups(question, hits))
+        return evidences.rank(question, evidences.collect(hits), lexical, embedder)
+
+    hits = search(reading.whole)
+    if not reading.leans:
+        return hits, ranked(reading.whole, hits)
+    known = {h.chunk_id for h in hits}
+    hits += [h for h in search(reading.asked) if h.chunk_id not in known]
+    whole = {(e.passage, e.start): e.score for e in ranked(reading.whole, hits)}
+    mixed = [
+        replace(e, score=ASKED * e.score + (1 - ASKED) * whole[e.passage, e.start])
+        for e in ranked(reading.asked, hits)
+    ]
+    mixed.sort(key=lambda e: -e.score)
+    order = {e.passage: i for i, e in reversed(list(enumerate(mixed)))}  # passage -> best place
+    numbers = sorted(order, key=lambda n: order[n])
+    place = {n: i + 1 for i, n in enumerate(numbers)}
+    rest = [h for n, h in enumerate(hits, 1) if n not in place]
+    hits = [hits[n - 1] for n in numbers] + rest
+    return hits, [replace(e, passage=place[e.passage]) for e in mixed]
 
 
 def _written(

@@ -32,6 +32,8 @@ CHARACTERS_PER_TOKEN = 12
 # fitted after all, packing puts it together again.
 _SURELY_LONG = 4
 
+_LONGEST_MARKS = 80  # characters of indentation and bullet before a sentence
+
 _EMPTY_LINE = re.compile(r"\n[ \t\r\f\v]*\n\s*")
 _ITEM = re.compile(r"\n(?=[ \t]*(?:[-*+•▪◦‣·–]|\(?\w{1,3}[.)])[ \t])")
 _LINE = re.compile(r"\n+")
@@ -165,7 +167,7 @@ def _sentence_starts(ruler: Ruler, start: int, end: int) -> Iterator[int]:
     """Where sentences begin, their bullets and other marks included."""
     for first, _ in sentences.split(ruler.text[start:end], ruler.language)[1:]:
         begin = start + first
-        line = ruler.text.rfind("\n", start, begin) + 1 or start
+        line = ruler.text.rfind("\n", max(start, begin - _LONGEST_MARKS), begin) + 1 or begin
         yield begin if any(map(str.isalnum, ruler.text[line:begin])) else line
 
 

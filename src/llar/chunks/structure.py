@@ -101,7 +101,9 @@ class _Chunker:
             if last is not None and (last.bare or self._small(last, part)):
                 deeper = last.bare or (last.single and _below(part.path, last.path))
                 path = part.path if deeper else _shared(last.path, part.path)
-                parts[-1] = _Part(path, [*last.atoms, *atoms], part.bare, last.main or part.main, last.bare)
+                parts[-1] = _Part(
+                    path, [*last.atoms, *atoms], part.bare, last.main or part.main, last.bare
+                )
             else:
                 parts.append(part)
         if len(parts) > 1 and parts[-1].bare:  # nothing follows the last headings

@@ -61,7 +61,8 @@ def _row(
             span = ruler.strip(cells[at][0], cells[stop - 1][1])
             prefix, taken = _cell_prefix(ruler, limit, caption, names[at:stop], at, label)
             wider = Atom(*span, ruler.span(*span), "table", prefix, taken, alone=True)
-            if best is not None and wider.tokens + taken > limit:
+            shorter = best is not None and len(prefix) < len(best.prefix)  # a header is missing
+            if best is not None and (shorter or wider.tokens + taken > limit):
                 break
             best, stop = wider, stop + 1
         if best is not None:

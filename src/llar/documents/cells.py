@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+_LOW_MERGE = 20  # rows
 _WIDE_GAP = 2  # empty columns that part two regions even when they are equally high
 
 
@@ -24,19 +25,22 @@ class Grid:
         self._merges.append((top, left, bottom, right))
 
     def finish(self) -> None:
-        """Write merged values out, never past the last row and column that hold anything."""
-        if not self.rows:
-            return
-        last_row = max(self.rows)
-        last_column = max(max(line) for line in self.rows.values())
+        """Write merged values out where a reader sees them: in columns that are used elsewhere.
+
+        High merges reach only rows that hold something; low ones bridge empty rows as well.
+        """
+        used = {column for line in self.rows.values() for column in line}
         for top, left, bottom, right in self._merges:
             text = self.rows.get(top, {}).get(left)
             if text is None:
                 continue
-            # A value merged over whole rows or columns says the same thing to an empty edge.
-            for row in range(top, min(bottom, last_row) + 1):
-                for column in range(left, min(right, max(last_column, left)) + 1):
-                    self.put(row, column, text)
+            rows = range(top, bottom + 1)
+            low = len(rows) <= _LOW_MERGE
+            for row in rows if low else [r for r in self.rows if r in rows]:
+                line = self.rows.setdefault(row, {})
+                for column in used:
+                    if left <= column <= right:
+                        line.setdefault(column, text)
 
 
 @dataclass(frozen=True, slots=True)

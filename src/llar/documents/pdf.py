@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from ..errors import DocumentError, LockedDocument
 from ..records import MetadataValue
 from .parsed import ParsedText
-from .pdf_info import Info, read_info
+from .pdf_info import Info, join_info
 from .pdf_layout import Laid, lay_out, open_table
+from .pdf_library import RawDocument, open_raw
+from .pdf_missing import missing_runs
 from .pdf_page import Sheet, read_sheet
 from .pdf_text import assemble
 
@@ -33,6 +35,11 @@ def parse_pdf(path: Path, *, password: str | None = None) -> ParsedText:
     their repeats are left out of the text, and `metadata["running_lines"]` lists them.
     Raises LockedDocument without the right password, DocumentError where no page can be read.
     """
+    with open_raw(path, password) as raw:
+        return _parse(path, password, raw)
+
+
+def _parse(path: Path, password: str | None, raw: RawDocument | None) -> ParsedText:
     notes: list[str] = []
     pages: list[Laid] = []
     empty: list[int] = []
@@ -43,7 +50,7 @@ def parse_pdf(path: Path, *, password: str | None = None) -> ParsedText:
         failed = {e.page_num for e in result.page_errors}
         notes += [f"page {e.page_num}: could not be read ({e.message})" for e in result.page_errors]
         for page in result.pages:
-            sheet = _sheet(path, password, page)
+            sheet = _sheet(path, password, page, raw)
             pages.append(lay_out(sheet, open_table(pages[-1]) if pages else None))
             if not sheet.runs and sheet.number not in failed:
                 empty.append(sheet.number)
@@ -53,7 +60,7 @@ def parse_pdf(path: Path, *, password: str | None = None) -> ParsedText:
         raise DocumentError("; ".join(["has no page that can be read", *notes]))
     notes += _without_text(path, password, empty)
     text, blocks, spans, running = assemble(pages)
-    info = read_info(path, password, result.doc_meta)
+    info = join_info(raw.info() if raw else {}, result.doc_meta)
     return ParsedText(
         text=text,
         blocks=blocks,
@@ -113,7 +120,9 @@ def _ours(error: Exception, password: str | None) -> DocumentError:
     return DocumentError(f"is no PDF that can be read ({told})")
 
 
-def _sheet(path: Path, password: str | None, page: ParsedPage) -> Sheet:
+def _sheet(
+    path: Path, password: str | None, page: ParsedPage, raw: RawDocument | None
+) -> Sheet:
     """The page's words and rules; a page whose text mostly runs up or down is turned first."""
     letters: dict[int, int] = {}
     for item in page.text_items:
@@ -126,7 +135,12 @@ def _sheet(path: Path, password: str | None, page: ParsedPage) -> Sheet:
         turned = _parser(password, str(number), [(number, 90 * quarter)]).parse(path)
         if turned.pages:
             return read_sheet(turned.pages[0])
-    return read_sheet(page)
+    sheet = read_sheet(page)
+    if raw is not None:
+        with raw.page(sheet.number) as plain:
+            if plain is not None:
+                sheet.runs.extend(missing_runs(plain, sheet))
+    return sheet
 
 
 def _is_garbled(sheet: Sheet) -> bool:

@@ -79,12 +79,12 @@ def segments(line: Sequence[Word], gap: float) -> list[list[Word]]:
     parts: list[list[Word]] = []
     reach = 0.0
     for word in line:
-        limit = gap * word.size * (1.5 if word.mono else 1.0)
-        if parts and word.x0 - reach <= limit:
+        apart = word.x0 - reach
+        if parts and (apart <= 0 or apart <= gap * word.size * (1.5 if word.mono else 1.0)):
             parts[-1].append(word)
-            reach = max(reach, word.x1)
         else:
             parts.append([word])
+        if word.x1 > reach or len(parts[-1]) == 1:
             reach = word.x1
     return parts
 

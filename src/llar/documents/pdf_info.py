@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, ParseError
 
@@ -37,9 +33,8 @@ class Info:
     modified: str | None = None
 
 
-def read_info(path: Path, password: str | None, meta: DocumentMetadata | None) -> Info:
+def join_info(entries: Mapping[str, str], meta: DocumentMetadata | None) -> Info:
     """Join the Info dictionary with the XMP packet, which fills what the former leaves empty."""
-    entries = _info_dictionary(path, password)
     packet = _from_xmp(meta.xmp if meta else None)
     created = iso_date(entries.get("CreationDate") or (meta.creation_date if meta else None))
     modified = iso_date(entries.get("ModDate") or (meta.mod_date if meta else None))
@@ -69,56 +64,6 @@ def iso_date(value: str | None) -> str | None:
     if zulu:
         return text + "+00:00"
     return f"{text}{sign}{zone_hours}:{zone_minutes or '00'}" if sign else text
-
-
-@lru_cache(maxsize=1)
-def _pdfium() -> ctypes.CDLL | None:
-    """The PDF library inside liteparse, which already uses it; None where a build has it inside."""
-    spec = find_spec("liteparse")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    for folder in folders:
-        for file in sorted(Path(folder).glob("*pdfium*")):
-            if file.suffix not in (".so", ".dylib", ".dll"):
-                continue
-            library = ctypes.CDLL(str(file))
-            library.FPDF_LoadDocument.restype = ctypes.c_void_p
-            library.FPDF_LoadDocument.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
-            library.FPDF_GetMetaText.restype = ctypes.c_ulong
-            library.FPDF_GetMetaText.argtypes = [
-                ctypes.c_void_p,
-                ctypes.c_char_p,
-                ctypes.c_void_p,
-                ctypes.c_ulong,
-            ]
-            library.FPDF_CloseDocument.argtypes = [ctypes.c_void_p]
-            library.FPDF_InitLibrary()
-            return library
-    return None
-
-
-def _info_dictionary(path: Path, password: str | None) -> dict[str, str]:
-    library = _pdfium()
-    if library is None:
-        return {}
-    secret = password.encode() if password is not None else None
-    document = library.FPDF_LoadDocument(os.fsencode(path), secret)
-    if not document:
-        return {}
-    try:
-        entries: dict[str, str] = {}
-        for name in ("Title", "Author", "Subject", "Keywords", "CreationDate", "ModDate"):
-            size = library.FPDF_GetMetaText(document, name.encode(), None, 0)
-            if not 2 < size < 65_536:
-                continue
-            buffer = ctypes.create_string_buffer(size)
-            library.FPDF_GetMetaText(document, name.encode(), buffer, size)
-            text = buffer.raw[: size - 2].decode("utf-16-le", errors="replace")
-            text = " ".join(text.replace("\x00", "").split())
-            if text:
-                entries[name] = text
-        return entries
-    finally:
-        library.FPDF_CloseDocument(document)
 
 
 def _from_xmp(packet: str | None) -> dict[str, str]:

@@ -20,7 +20,7 @@ Rows = list[list[Word]]
 _INDENT = 0.45  # ems behind a bullet that could also be a word
 
 SPLIT_WORD = "\ufdd0"  # stands where a line ended in a hyphen; resolved with the whole document
-_BULLET = re.compile(r"[•◦▪▫‣·●○■□❑➢➤✓✔\uf0b7\uf0a7\uf0d8\uf076\uf0fc–—*-]$|o$")
+_BULLET = re.compile(r"[•◦▪▫‣·●○■□❑➢➤✓✔\x00-\x1f\x7f-\x9f\uf000-\uf0ff–—*-]$|o$")
 _NUMBER = re.compile(r"(?:\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)])$")
 
 
@@ -165,7 +165,7 @@ def _gutters(rows: Rows) -> list[float]:
     for i in range(1, len(cover)):
         cover[i] += cover[i - 1]
     limit = 0.4 * len(rows)
-    found: list[tuple[float, float]] = []
+    found: list[tuple[int, int, float]] = []
     start: int | None = None
     for i in range(steps + 1):
         low = cover[i] <= limit and 0.12 * steps < i < 0.88 * steps
@@ -175,9 +175,11 @@ def _gutters(rows: Rows) -> list[float]:
             lowest = min(cover[start:i])
             best = [j for j in range(start, i) if cover[j] == lowest]
             if len(best) * 3 >= 0.6 * size:
-                found.append((lowest, left + 3 * (best[len(best) // 2] + 0.5)))
+                # Of equally empty strips the widest: beside list markers runs a narrower one.
+                middle = left + 3 * (best[len(best) // 2] + 0.5)
+                found.append((lowest // max(1, len(rows) // 20), -len(best), middle))
             start = None
-    return [x for _, x in sorted(found)[:4]]
+    return [x for *_, x in sorted(found)[:4]]
 
 
 def _bands(
@@ -260,7 +262,8 @@ def _is_columns(rows: Rows, gutter: float, tables: Sequence[Table]) -> bool:
         sides.append((share, characters, wide))
     dense = all(share >= 0.35 for share, _, _ in sides)
     lengths = [len(rows) * share for share, _, _ in sides]
-    running = [c > 18 and wide > 0.45 for _, c, wide in sides]
+    long = len(rows) >= 20
+    running = [c > 18 and (wide > 0.45 or long) for _, c, wide in sides]
     wordy = all(c > 11 for _, c, _ in sides)
     return dense and wordy and max(lengths) >= 4 and (all(running) or any(running) and min(lengths) > 3)
 
@@ -283,11 +286,17 @@ def _region_parts(sheet: Sheet, rows: Rows, tables: list[Table]) -> list[Part]:
 
 def _line(words: list[Word]) -> Line:
     x0, y0, x1, y1 = bounds(words)
-    largest = max(words, key=lambda w: len(w.text))
-    letters = sum(len(w.text) for w in words)
-    bold = sum(len(w.text) for w in words if w.bold) > 0.85 * letters
-    mono = sum(len(w.text) for w in words if w.mono) > 0.85 * letters
-    return Line(words, line_text(words), x0, y0, x1, y1, largest.size, bold, mono)
+    sizes: dict[float, int] = {}
+    letters = bold = mono = 0
+    for word in words:
+        length = len(word.text)
+        letters += length
+        bold += length if word.bold else 0
+        mono += length if word.mono else 0
+        sizes[word.size] = sizes.get(word.size, 0) + length
+    size = max(sizes, key=lambda s: sizes[s])
+    text = line_text(words)
+    return Line(words, text, x0, y0, x1, y1, size, bold > 0.85 * letters, mono > 0.85 * letters)
 
 
 def _stretches(lines: Sequence[Line], table_tops: Sequence[float]) -> list[list[Line]]:
@@ -332,9 +341,10 @@ def _paragraphs(lines: list[Line], region_right: float) -> list[Part]:
             and len(groups[-1]) > 1
             and line.x0 > left + 0.8 * line.size
         )
-        marked = bool(_marker(line)) and (
-            bool(_BULLET.match(line.words[0].text)) or early or bool(_marker(groups[-1][0]))
-        )
+        head = groups[-1][0].words[0].text
+        marked = bool(_marker(line)) or (line.words[0].text == head and head in "-–—*")
+        if not _BULLET.match(line.words[0].text):
+            marked = marked and (early or bool(_marker(groups[-1][0])))
         centred = abs((above.x0 + above.x1) - (line.x0 + line.x1)) < line.size
         if marked or indented or (early and not (centred and above.bold)):
             groups.append([line])

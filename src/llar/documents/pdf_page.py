@@ -199,7 +199,7 @@ def in_lines(words: Sequence[Word]) -> list[list[Word]]:
 
 
 def run_lines(runs: Sequence[Sequence[Word]]) -> list[list[Word]]:
-    """Like in_lines for words that come in runs, each known to stand on one line.
+    """Like in_lines for words that come in runs, each in x order and of one height.
 
     A run belongs to the line it overlaps by half of the smaller of both heights, so raised and
     lowered small print stays with its line.
@@ -207,7 +207,7 @@ def run_lines(runs: Sequence[Sequence[Word]]) -> list[list[Word]]:
     lines: list[list[Word]] = []
     boxes: list[list[Box]] = []  # of the runs in each line
     cores: list[tuple[float, float]] = []  # top and bottom of each line's tallest run
-    placed = [(bounds(run) if len(run) > 1 else _box(run[0]), run) for run in runs if run]
+    placed = [((r[0].x0, r[0].y0, r[-1].x1, r[0].y1), r) for r in runs if r]
     for box, run in sorted(placed, key=lambda p: (p[0][1] + p[0][3], p[0][0])):
         height = box[3] - box[1]
         for back in range(1, min(4, len(lines)) + 1):
@@ -240,10 +240,6 @@ def bands(lines: Sequence[list[Word]]) -> list[list[list[Word]]]:
             found.append([line])
             bottom = y1
     return found
-
-
-def _box(word: Word) -> Box:
-    return word.x0, word.y0, word.x1, word.y1
 
 
 def _beside(line: Sequence[Box], box: Box) -> bool:
@@ -284,9 +280,14 @@ def is_right_to_left(words: Sequence[Word]) -> bool:
 
 def bounds(words: Sequence[Word]) -> Box:
     """The box around all words."""
-    return (
-        min(w.x0 for w in words),
-        min(w.y0 for w in words),
-        max(w.x1 for w in words),
-        max(w.y1 for w in words),
-    )
+    x0, y0, x1, y1 = words[0].x0, words[0].y0, words[0].x1, words[0].y1
+    for word in words:
+        if word.x0 < x0:
+            x0 = word.x0
+        if word.y0 < y0:
+            y0 = word.y0
+        if word.x1 > x1:
+            x1 = word.x1
+        if word.y1 > y1:
+            y1 = word.y1
+    return x0, y0, x1, y1

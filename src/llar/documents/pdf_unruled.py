@@ -10,7 +10,7 @@ from .pdf_grid import Area, Table, cell_text, gutters, is_value, segments, to_ta
 from .pdf_page import Box, Rule, Word, bands, bounds, line_text
 from .pdf_rows import Strip, group_rows, several_values, strips
 
-_MARKER = re.compile(r"[•◦▪‣·●○■□➢✓\-–—*o]|\(?(?:[0-9]{1,3}|[a-zA-Z]|[ivxIVX]{1,4})[.):]?|\[\d+\]")
+_MARKER = re.compile(r"[•◦▪‣·●○■□➢✓\-–—*o\x00-\x1f\x7f-\x9f\uf000-\uf0ff]|\(?(?:[0-9]{1,3}|[a-zA-Z]|[ivxIVX]{1,4})[.):]?|\[\d+\]")
 _LEADERS = re.compile(r"(?:\.\s?){5,}|…{2,}")
 _DIGIT = re.compile(r"\d")
 
@@ -56,8 +56,8 @@ def _runs(lines: Sequence[Line]) -> list[tuple[int, int]]:
 
 def _gap(above: Line, below: Line) -> float:
     """Free height between two lines, in ems."""
-    size = max(median(w.size for w in above), median(w.size for w in below))
-    return (min(w.y0 for w in below) - max(w.y1 for w in above)) / max(size, 1.0)
+    size = max(above[len(above) // 2].size, below[len(below) // 2].size, 1.0)
+    return (min([w.y0 for w in below]) - max([w.y1 for w in above])) / size
 
 
 def _best(
@@ -247,10 +247,9 @@ def _is_table(rows: Sequence[Sequence[Strip]], columns: int, trusted: bool) -> b
         return False
     if lines > 6 * len(rows) or _prose(rows, columns):
         return False
-    first = [row[0] for row in texts if row[0]]
+    if columns - sum(_is_markers([row[c] for row in texts], c) for c in range(columns)) < 2:
+        return False
     if columns == 2:
-        if sum(_MARKER.fullmatch(t) is not None for t in first) > 0.6 * len(first):
-            return False
         raw = [line_text(s.words) for row in rows for s in row]
         if sum(_LEADERS.search(t) is not None for t in raw) > 0.4 * len(raw):
             return False
@@ -260,6 +259,13 @@ def _is_table(rows: Sequence[Sequence[Strip]], columns: int, trusted: bool) -> b
     if body and (values >= 0.4 * len(body) or digits >= 0.5 * len(body)):
         return True
     return trusted or (columns > 2 and full >= 4) or (columns == 2 and full >= 5 and _short(texts))
+
+
+def _is_markers(texts: Sequence[str], column: int) -> bool:
+    """Whether a column holds list markers; behind the first, numbers are values."""
+    held = [t for t in texts if t]
+    marks = [t for t in held if _MARKER.fullmatch(t) and not (column and t.isdigit())]
+    return len(marks) > 0.6 * len(held)
 
 
 def _prose(rows: Sequence[Sequence[Strip]], columns: int) -> bool:
@@ -274,11 +280,11 @@ def _prose(rows: Sequence[Sequence[Strip]], columns: int) -> bool:
         if not held:
             continue
         widths = [max(w.x1 for w in cell) - min(w.x0 for w in cell) for cell in held]
-        wide = sum(v > 0.85 * max(widths) for v in widths)
+        wide = sum(v > 0.85 * max(widths) for v in widths) / len(held)
         words = sum(map(len, held)) / len(held)
-        if len(held) >= 4 and wide > 0.6 * len(held) and words > 3.5:
+        if (len(held) >= 4 and wide > 0.6 and words > 3.5) or (len(held) >= 10 and words > 5.5):
             running += 1
-            if len(held) >= 6 and len(held) < 1.5 * len(rows):
+            if wide > 0.6 and len(held) >= 6 and len(held) < 1.5 * len(rows):
                 return True
         elif not running and words <= 3.5:
             marks = sum(_MARKER.fullmatch(line_text(cell)) is not None for cell in held)

@@ -8,23 +8,21 @@ interrupted with Ctrl-C, and be stopped while the model still reads the prompt.
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, ContextTooLong, EngineError, ModelCorrupt
+from ..errors import ConfigError, EngineError, ModelCorrupt
 from . import weights
+from .llama_socket import LlamaSocket, host
 from .threads import free_cores
 
 __all__ = ["Llama"]
@@ -65,91 +63,28 @@ class Llama:
         self.context = _context(self.header, name, context)
         _check_memory(file, self.header, name, self.context)
         folder = tempfile.mkdtemp(prefix="llar-")
-        server: list[Any] = []
-        self.close = weakref.finalize(self, _stop, server, folder, os.getpid())
-        self._key = secrets.token_urlsafe(32)
-        settings = {
+        settings: dict[str, Any] = {
             "model": str(file),
-            "host": _host(folder),
-            "key": self._key,
+            "folder": folder,
+            "key": secrets.token_urlsafe(32),
             "context": self.context,
             "threads": threads or free_cores(),
             "adapters": [str(path) for path in self.adapters.values()],
             "rank": rank,
         }
         try:
-            server.append(_start(settings))
+            server = [_start(settings)]
         except RuntimeError:
-            self.close()
+            shutil.rmtree(folder, ignore_errors=True)
             raise EngineError(
                 f"{name}: llama.cpp cannot load {file}: {_reason(settings)}"
             ) from None
-        self._address = str(server[0].listening_address).partition("://")[2]
+        address = str(server[0].listening_address).partition("://")[2]
+        self.socket = LlamaSocket(name, address, settings["key"])
+        self.close = weakref.finalize(self, _stop, server, self.socket, settings, os.getpid())
         # It listens before it works, and one that is ended in between waits for itself forever.
         # This is the one harmless question that its working thread answers.
-        self._get("/lora-adapters")
-
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """The server's JSON answer. Raises ContextTooLong and EngineError."""
-        with self._request("POST", path, body) as response:
-            return json.loads(response.read())
-
-    def _get(self, path: str) -> Any:
-        with self._request("GET", path) as response:
-            return json.loads(response.read())
-
-    def stream(self, path: str, body: Mapping[str, Any]) -> Iterator[Any]:
-        """The JSON of each event as it comes; closing the iterator stops the generation."""
-        with self._request("POST", path, {**body, "stream": True}) as response:
-            for line in response:
-                kind, _, text = line.partition(b":")
-                if kind not in (b"data", b"error"):
-                    continue
-                if text.strip() == b"[DONE]":
-                    return
-                event = json.loads(text)
-                if kind == b"error" or "error" in event:
-                    raise _error(self.name, event.get("error", event))
-                yield event
-        raise EngineError(f"{self.name}: llama.cpp broke off its answer")
-
-    @contextlib.contextmanager
-    def _request(self, path: str, body: Mapping[str, Any]) -> Iterator[http.client.HTTPResponse]:
-        if not self.close.alive:
-            raise EngineError(f"{self.name} is closed")
-        connection = _Connection(self._address)
-        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json",
-                   "Connection": "close"}  # fmt: skip
-        try:
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
-            response = connection.getresponse()
-            with response:
-                if response.status != 200:
-                    raise _error(self.name, json.loads(response.read()).get("error", {}))
-                yield response
-        except (OSError, http.client.HTTPException, ValueError) as e:
-            raise EngineError(f"{self.name}: llama.cpp does not answer: {e!r}") from e
-        finally:
-            connection.close()
-
-
-class _Connection(http.client.HTTPConnection):
-    """HTTP to a "host:port", or to a Unix socket given by its path."""
-
-    def __init__(self, address: str) -> None:
-        self._path = address if "/" in address else None
-        super().__init__("localhost" if self._path else address)
-
-    def connect(self) -> None:
-        if self._path is None:
-            super().connect()
-        else:
-            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.sock.connect(self._path)
-
-
-def _host(folder: str) -> str:
-    return f"{folder}/llama.sock" if hasattr(socket, "AF_UNIX") else "127.0.0.1"
+        self.socket.get("/lora-adapters")
 
 
 def _start(settings: Mapping[str, Any], verbosity: int = 0) -> Any:
@@ -158,7 +93,7 @@ def _start(settings: Mapping[str, Any], verbosity: int = 0) -> Any:
 
     params = xllamacpp.CommonParams()
     params.model.path = settings["model"]
-    params.hostnames = [settings["host"]]
+    params.hostnames = [host(settings["folder"])]
     params.port = 0
     params.api_keys = [settings["key"]]
     params.n_threads_http = HTTP_THREADS
@@ -185,11 +120,16 @@ def _start(settings: Mapping[str, Any], verbosity: int = 0) -> Any:
     return xllamacpp.Server(params)
 
 
-def _stop(server: list[Any], folder: str, owner: int) -> None:
+def _stop(server: list[Any], link: LlamaSocket, settings: Mapping[str, Any], owner: int) -> None:
     """End the server and its socket; a forked child has neither its threads nor the right to."""
-    if os.getpid() == owner:
-        server.clear()
-        shutil.rmtree(folder, ignore_errors=True)
+    if os.getpid() != owner:
+        return
+    if settings["rank"]:
+        link.hang_up("/v1/rerank", {"query": "a", "documents": ["a"]})
+    else:
+        link.hang_up("/v1/completions", {"prompt": "a", "max_tokens": 1})
+    server.clear()
+    shutil.rmtree(settings["folder"], ignore_errors=True)
 
 
 def _reason(settings: Mapping[str, Any]) -> str:
@@ -199,7 +139,7 @@ def _reason(settings: Mapping[str, Any]) -> str:
     with tempfile.TemporaryDirectory(prefix="llar-") as folder:
         again = subprocess.run(
             [sys.executable, "-c", code],
-            input=json.dumps({**settings, "host": _host(folder)}),
+            input=json.dumps({**settings, "folder": folder}),
             capture_output=True,
             text=True,
             errors="replace",
@@ -294,13 +234,3 @@ def _free_addresses() -> int | None:
     except (ImportError, OSError):  # Windows and macOS
         return None
     return None if limit == resource.RLIM_INFINITY else limit - pages * resource.getpagesize()
-
-
-def _error(name: str, error: Mapping[str, Any]) -> EngineError | ContextTooLong:
-    """One of our errors for what the server answered."""
-    if error.get("type") == "exceed_context_size_error":
-        return ContextTooLong(
-            f"{name}: a prompt of {error.get('n_prompt_tokens')} tokens does not fit the context "
-            f"of {error.get('n_ctx')}"
-        )
-    return EngineError(f"{name}: llama.cpp refused: {error.get('message', error)}")

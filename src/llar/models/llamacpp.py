@@ -51,7 +51,7 @@ class LlamaChat:
     def chat(self, messages: Sequence[Message], options: Options = DEFAULTS) -> Completion:
         """The model's answer to a conversation. Raises ContextTooLong, ConfigError, EngineError."""
         body = self._chat_body(messages, options)
-        answer = self._llama.post("/v1/chat/completions", body)
+        answer = self._llama.socket.post("/v1/chat/completions", body)
         text = answer["choices"][0]["message"]["content"] or ""
         return self._completion(answer, text, options)
 
@@ -67,7 +67,7 @@ class LlamaChat:
         if not tokens:
             raise EngineError(f"{self.name}: the prompt is empty, so there is nothing to continue")
         body = {"prompt": prompt, **self._options(options, len(tokens))}
-        answer = self._llama.post("/v1/completions", body)
+        answer = self._llama.socket.post("/v1/completions", body)
         return self._completion(answer, answer["choices"][0]["text"], options)
 
     def count_tokens(self, text: str) -> int:
@@ -77,7 +77,7 @@ class LlamaChat:
     def count_prompt(self, messages: Sequence[Message]) -> int:
         """Tokens of the whole prompt as the chat template renders it."""
         body = {"messages": self._messages(messages)}
-        prompt = self._llama.post("/apply-template", body)["prompt"]
+        prompt = self._llama.socket.post("/apply-template", body)["prompt"]
         return len(self._tokenize(prompt, special=True))
 
     def close(self) -> None:
@@ -86,7 +86,7 @@ class LlamaChat:
 
     def _pieces(self, body: dict[str, Any], options: Options) -> Iterator[Piece]:
         finish, usage = None, None
-        for event in self._llama.stream("/v1/chat/completions", body):
+        for event in self._llama.socket.stream("/v1/chat/completions", body):
             if event.get("usage"):
                 usage = _usage(event)
             for choice in event["choices"]:
@@ -110,7 +110,7 @@ class LlamaChat:
 
     def _tokenize(self, text: str, *, special: bool) -> list[int]:
         body = {"content": text, "add_special": special, "parse_special": special}
-        tokens: list[int] = self._llama.post("/tokenize", body)["tokens"]
+        tokens: list[int] = self._llama.socket.post("/tokenize", body)["tokens"]
         return tokens
 
     def _options(self, options: Options, used: int) -> dict[str, Any]:

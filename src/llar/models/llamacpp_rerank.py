@@ -52,7 +52,7 @@ class LlamaReranker:
                     f"{self._llama.context}: {text[:60]!r}..."
                 )
         body = {"query": query, "documents": list(texts)}
-        results = self._llama.post("/v1/rerank", body)["results"]
+        results = self._llama.socket.post("/v1/rerank", body)["results"]
         scores = {row["index"]: float(row["relevance_score"]) for row in results}
         if sorted(scores) != list(range(len(texts))):
             raise EngineError(
@@ -66,4 +66,4 @@ class LlamaReranker:
 
     def _count(self, text: str) -> int:
         body = {"content": text, "add_special": False, "parse_special": False}
-        return len(self._llama.post("/tokenize", body)["tokens"])
+        return len(self._llama.socket.post("/tokenize", body)["tokens"])

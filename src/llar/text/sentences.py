@@ -22,7 +22,7 @@ LANGUAGES = ("ca", "de", "en", "es", "fr", "hu", "it", "pt")
 _FENCE = re.compile(r"[ \t]*(```|~~~)")
 _LINE = re.compile(
     r"[ \t>]*(?:"
-    r"(?P<rule>[-=*_~^+:|.# \t]*$)"
+    r"(?P<rule>[-=*_~^+:|.# \t\r\f\v]*$)"
     r"|(?P<heading>\#{1,6}[ \t]+)"
     r"|(?P<row>\|)"
     r"|(?P<bullet>[-*+•▪◦‣·–—][ \t]+)"
@@ -31,7 +31,8 @@ _LINE = re.compile(
 )
 _FIRST = re.compile(r"[ \t>]*\(?[1aA][.)]")
 _STOP = re.compile(  # western stops count before white space, the others anywhere
-    r"(?:\.(?: \.){2,}|[.!?…]+|[؟۔।॥]+)(?P<close>[\"'”’»)\]*_]*(?:\[\d+\])*)(?=\s)(?P<space>\s+)"
+    r"(?<![.!?…])(?:\.(?: \.){2,}|[.!?…]+|[؟۔।॥]+)"
+    r"(?P<close>[\"'”’»)\]*_]*(?:\[\d+\])*)(?P<space>\s+)"
     r"|[。！？｡]+[」』”’）\"]*"
 )
 _BEFORE = re.compile(r"[^\s(\[{<>\"“”«»„|/—–]+\Z")  # what stands right before the stop
