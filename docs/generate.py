@@ -1,7 +1,12 @@
-"""Writes docs/cli.md and docs/settings.md from the code; --check fails where they are stale."""
+"""Writes docs/cli.md, docs/settings.md and the README's file map from the code.
+
+With --check it writes nothing and fails where one of them is stale.
+"""
 
 from __future__ import annotations
 
+import ast
+import re
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -12,6 +17,26 @@ from llar.cli import COMMANDS, cli
 from llar.config import Config
 
 DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+# The order in which data flows; what is not named follows, by name.
+FLOW = """
+records errors config prompts documents/__init__ documents/folders documents/sandbox
+documents/frames documents/worker documents/reading documents/detect documents/parsed
+documents/compose documents/decode documents/marks documents/markdown_table
+documents/captions documents/pdf documents/pdf_library documents/pdf_page
+documents/pdf_complete documents/pdf_layout documents/pdf_tables documents/pdf_rules
+documents/pdf_unruled documents/pdf_grid documents/pdf_rows documents/pdf_text
+documents/pdf_info documents/office documents/docx documents/docx_styles documents/pptx
+documents/reading_order documents/drawing documents/xlsx documents/cells
+documents/number_formats documents/html documents/html_table documents/markdown
+documents/front_matter documents/rst documents/rst_tables documents/plain documents/mail
+documents text/language text/words text/stopwords text/sentences text chunks
+models/interface models/__init__ models/catalogue models/sources models/pull models/wheel
+models/hub models/progress models/weights models/store models index/__init__ index/database
+index/index index/ingest index/lexical index/vectors index/filters index retrieve
+answer/__init__ answer/followup answer/evidence answer/prompt answer/check answer collection
+cli __main__
+""".split()  # noqa: SIM905
 
 
 def command_line() -> str:
@@ -74,17 +99,42 @@ def settings() -> str:
     return "\n".join(rows)
 
 
+def readme() -> str:
+    """The README with its file map up to date."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = re.compile(r"(```text\nsrc/llar/\n).*?(```)", re.DOTALL)
+    assert block.search(text), "the README has no file map"
+    return block.sub(lambda m: m[1] + _map() + m[2], text)
+
+
+def _map() -> str:
+    package = ROOT / "src" / "llar"
+    files = {str(p.relative_to(package).with_suffix("")): p for p in package.rglob("*.py")}
+    files.pop("__init__")
+
+    def place(name: str) -> tuple[int, str]:
+        known = [name, name.partition("/")[0]]
+        return min((FLOW.index(k) for k in known if k in FLOW), default=len(FLOW)), name
+
+    lines = []
+    for name in sorted(files, key=place):
+        about = ast.get_docstring(ast.parse(files[name].read_text(encoding="utf-8"))) or ""
+        lines.append(f"  {name + '.py':<30} {about.partition(chr(10) * 2)[0].splitlines()[0]}\n")
+    return "".join(lines)
+
+
 def main() -> int:
     """Write the pages, or say which are stale."""
     stale = []
-    for name, text in (("cli.md", command_line()), ("settings.md", settings())):
-        file = DOCS / name
+    pages = {"docs/cli.md": command_line(), "docs/settings.md": settings(), "README.md": readme()}
+    for name, text in pages.items():
+        file = ROOT / name
         if "--check" not in sys.argv:
             file.write_text(text, encoding="utf-8")
         elif not file.is_file() or file.read_text(encoding="utf-8") != text:
             stale.append(name)
     for name in stale:
-        print(f"docs/{name} is stale; run: make docs", file=sys.stderr)
+        print(f"{name} is stale; run: make docs", file=sys.stderr)
     return 1 if stale else 0
 
 

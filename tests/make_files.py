@@ -166,13 +166,20 @@ def write_pptx(path: Path) -> None:
     slide = deck.slides.add_slide(deck.slide_layouts[5])
     slide.shapes.title.text = "Doses"
     table = slide.shapes.add_table(3, 3, Inches(1), Inches(2), Inches(6), Inches(2)).table
-    for row, cells in enumerate((["Age", "Dose", ""], ["", "oral", "iv"], ["Adults", "1 g", "2 g"])):
+    for row, cells in enumerate(
+        (["Age", "Dose", ""], ["", "oral", "iv"], ["Adults", "1 g", "2 g"])
+    ):
         for column, text in enumerate(cells):
             table.cell(row, column).text = text
     table.cell(0, 1).merge(table.cell(0, 2))
     table.cell(0, 0).merge(table.cell(1, 0))
     slide = deck.slides.add_slide(deck.slide_layouts[6])
-    for left, top, text in ((5, 1, "right top"), (1, 3, "left bottom"), (1, 1, "left top"), (5, 3, "right bottom")):
+    for left, top, text in (
+        (5, 1, "right top"),
+        (1, 3, "left bottom"),
+        (1, 1, "left top"),
+        (5, 3, "right bottom"),
+    ):
         box = slide.shapes.add_textbox(Inches(left), Inches(top), Inches(3), Inches(1))
         box.text_frame.text = text
     group = slide.shapes.add_group_shape()
@@ -236,9 +243,7 @@ def write_eml(path: Path, attachments: Mapping[str, bytes]) -> None:
     message.set_content("Hola,\n\nLa reunió és dijous.\n")
     message.add_alternative("<p>Hola,</p><p>La reunió és <b>dijous</b>.</p>", subtype="html")
     for name, data in attachments.items():
-        message.add_attachment(
-            data, maintype="application", subtype="octet-stream", filename=name
-        )
+        message.add_attachment(data, maintype="application", subtype="octet-stream", filename=name)
     path.write_bytes(message.as_bytes())
 
 

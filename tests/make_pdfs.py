@@ -113,7 +113,13 @@ def table_pdf(
 
 
 def prose_pdf(
-    path: Path, pages: int, *, columns: int = 1, header: str = "", footer: str = "", size: float = 10
+    path: Path,
+    pages: int,
+    *,
+    columns: int = 1,
+    header: str = "",
+    footer: str = "",
+    size: float = 10,
 ) -> Path:
     """Justified running text, with a running header and footer (`{page}` is the number)."""
     style = ParagraphStyle("prose", fontName="Times-Roman", fontSize=size, leading=1.2 * size,
@@ -141,7 +147,11 @@ def prose_pdf(
 
 
 def lines_pdf(
-    path: Path, lines: Sequence[tuple[float, float, str]], *, font: str = "Helvetica", size: float = 10
+    path: Path,
+    lines: Sequence[tuple[float, float, str]],
+    *,
+    font: str = "Helvetica",
+    size: float = 10,
 ) -> Path:
     """Texts at (x, y from the top) in points, nothing else."""
     canvas = Canvas(str(path), pagesize=A4, invariant=1)

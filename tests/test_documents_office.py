@@ -154,7 +154,11 @@ def test_far_corner_costs_nothing(tmp_path: Path) -> None:
     make_files.rewrite_zip(
         (tmp_path / "b.xlsx").read_bytes(),
         tmp_path / "a.xlsx",
-        {"xl/worksheets/sheet1.xml": lambda old: old.replace("</sheetData>", f"</sheetData>{merge}")},
+        {
+            "xl/worksheets/sheet1.xml": lambda old: old.replace(
+                "</sheetData>", f"</sheetData>{merge}"
+            )
+        },
     )
     found = [text for _, text in pieces(read(tmp_path / "a.xlsx"))]
     assert found == ["# Sheet", "first", "wide", "wide", "last"]
@@ -171,12 +175,12 @@ def test_far_corner_costs_nothing(tmp_path: Path) -> None:
         ("1.5", "[h]:mm:ss", "36:00:00"),
         ("0.256", "0%", "26%"),
         ("-5", '"$"#,##0.00', "-$5.00"),
-        ("1234.5", '#,##0.00\\ [$kr-414]', "1234.50 kr"),
+        ("1234.5", "#,##0.00\\ [$kr-414]", "1234.50 kr"),
         ("0.1", "General", "0.1"),
         ("0.30000000000000004", "General", "0.3"),
         ("12345678901234567890", "0", "12345678901234567890"),
         ("1000000", '#,##0 "mg"', "1000000"),
-        ("3", '[Red]0;[Blue]-0', "3"),
+        ("3", "[Red]0;[Blue]-0", "3"),
     ],
 )
 def test_numbers_as_workbooks_show_them(raw: str, code: str, shown: str) -> None:

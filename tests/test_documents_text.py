@@ -16,7 +16,9 @@ from llar.errors import DocumentError
 
 LIMITS = Limits(max_bytes=512 << 20)
 SPANISH = "¿Qué cantidad puede tomar un niño? Máximo 60 mg/kg al día.\n"
-HUNGARIAN = "Kérjük, mielőtt elkezdi szedni ezt a gyógyszert, olvassa el figyelmesen a tájékoztatót.\n"
+HUNGARIAN = (
+    "Kérjük, mielőtt elkezdi szedni ezt a gyógyszert, olvassa el figyelmesen a tájékoztatót.\n"
+)
 
 
 def pieces(parsed: ParsedText) -> list[tuple[str, str]]:
@@ -73,7 +75,10 @@ def test_front_matter_is_typed_metadata_and_no_block() -> None:
 
 
 def test_front_matter_that_is_none_or_hostile() -> None:
-    assert pieces(read("md", "---\n\nA rule above.\n")) == [("text", "---"), ("text", "A rule above.")]
+    assert pieces(read("md", "---\n\nA rule above.\n")) == [
+        ("text", "---"),
+        ("text", "A rule above."),
+    ]
     toml = read("md", '+++\ntitle = "T"\nn = 3\n+++\nx\n')
     assert dict(toml.metadata) == {"title": "T", "n": 3}
     bomb = read("md", "---\na: &a [x, x]\nb: [*a, *a]\n---\nx\n")
@@ -216,8 +221,11 @@ def test_declared_encoding_wins_where_it_fits_and_is_told_where_not() -> None:
     text, notes = decode("és".encode(), "ascii")
     assert text == "Ã©s"  # browsers read "ascii" as windows-1252, and so does llar
     assert notes == ()
-    text, notes = decode("日本".encode(), "utf-16")
-    assert (text, notes) == ("日本", ("the file is not in the encoding it names ('utf-16')",)) or text
+    text, notes = decode("día".encode(), "utf-16")
+    assert (text, notes) == ("día", ("the file is not in the encoding it names ('utf-16')",))
+    text, notes = decode(SPANISH.encode("latin-1"), "utf-8")
+    assert text == SPANISH
+    assert len(notes) == 2
 
 
 def test_what_cannot_be_shown_is_left_out_and_told() -> None:

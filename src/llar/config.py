@@ -1,4 +1,4 @@
-"""The one configuration: defaults < llar.toml < environment < flags. Read by `load`, frozen after.
+"""The one configuration: defaults < llar.toml < environment < flags.
 
 The file is `llar.toml` in LLAR_HOME; its keys are the field names below. The environment
 variable of a field is its name in capitals behind `LLAR_`.

@@ -1,5 +1,8 @@
-"""The plain records that flow from file to answer. Every offset counts characters (Unicode
-code points) of `Document.text`, start inclusive and end exclusive; pages count from 1."""
+"""The plain records that flow from file to answer.
+
+Every offset counts characters (Unicode code points) of `Document.text`, start inclusive and end
+exclusive; pages count from 1.
+"""
 
 from __future__ import annotations
 

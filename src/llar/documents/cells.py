@@ -30,12 +30,13 @@ class Grid:
         High merges reach only rows that hold something; low ones bridge empty rows as well.
         """
         used = {column for line in self.rows.values() for column in line}
+        last = max(self.rows, default=0)
         for top, left, bottom, right in self._merges:
             text = self.rows.get(top, {}).get(left)
             if text is None:
                 continue
-            rows = range(top, bottom + 1)
-            low = len(rows) <= _LOW_MERGE
+            rows = range(top, min(bottom, last) + 1)
+            low = bottom - top < _LOW_MERGE
             for row in rows if low else [r for r in self.rows if r in rows]:
                 line = self.rows.setdefault(row, {})
                 for column in used:
@@ -119,5 +120,7 @@ def _region(grid: Grid, band: list[int], columns: list[int]) -> Region:
     while len(rows) > 2 and len(rows[0]) > 1 and len({cell for cell in rows[0] if cell}) == 1:
         if not (rows[0][0] and (len([c for c in rows[0] if c]) in (1, len(rows[0])))):
             break
-        titles.append(rows.pop(0)[0])
+        title = rows.pop(0)[0]
+        if titles[-1:] != [title]:  # a title merged over several rows is one
+            titles.append(title)
     return Region(tuple(titles), rows)

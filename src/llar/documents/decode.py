@@ -103,6 +103,9 @@ def _as_declared(data: bytes, declared: str) -> str | None:
     # (encoding.spec.whatwg.org, "Names and labels").
     if name in ("iso-8859-1", "iso8859-1", "latin1", "latin-1", "us-ascii", "ascii"):
         name = "cp1252"
+    # A page that could be read far enough to find "utf-16" in it is not UTF-16 (same place).
+    if name.startswith(("utf-16", "utf16", "utf-32", "utf32")) and is_wide(data) is None:
+        return None
     try:
         return data.decode(name)
     except (LookupError, UnicodeError):

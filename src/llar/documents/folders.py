@@ -88,6 +88,8 @@ def unreadable(path: Path, error: OSError) -> DocumentError:
     if isinstance(error, FileNotFoundError):
         link = path.is_symlink()
         reason = "is a link to something that does not exist" if link else "does not exist"
+    elif isinstance(error, IsADirectoryError):
+        reason = "is a folder, not a file"
     elif isinstance(error, PermissionError):
         reason = "may not be read (permission denied)"
     else:

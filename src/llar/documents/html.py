@@ -189,6 +189,7 @@ class _Walk:
         self._term: str | None = None  # of a definition list, waiting for its definition
         self._caption: str | None = None  # the paragraph right above, if it reads like one
         self._header: Any = None  # the page's own header, of which only headings are kept
+        self._in_heading = False
         self._walk(root)
         self._flush()
         self._give_up_term()
@@ -215,7 +216,7 @@ class _Walk:
                 self._add(element.tail)
 
     def _add(self, text: str | None) -> None:
-        if text and self._header is None:
+        if text and (self._header is None or self._in_heading):
             self._inline.append(text.replace("\n", " "))
 
     def _start(self, element: Any) -> bool:
@@ -252,8 +253,8 @@ class _Walk:
             self._lists.append(_first_number(element) if tag == "ol" else None)
         elif tag == "li":
             self._begin_item()
-        elif tag in _HEADINGS and self._header is not None:
-            self._inline.append(" ".join(element.itertext()))
+        elif tag in _HEADINGS:
+            self._in_heading = True
         return tag != "pre" and not (tag == "footer" and _is_page_level(element))
 
     def _end(self, element: Any) -> None:
@@ -263,6 +264,7 @@ class _Walk:
         if tag not in _BLOCKS:
             return
         if tag in _HEADINGS:
+            self._in_heading = False
             text = squeeze("".join(self._inline))
             self._inline.clear()
             if text:

@@ -75,11 +75,7 @@ def is_layout(table: Any) -> bool:
 def read_table(table: Any) -> HtmlTable:
     """The table's grid: header, body and footer rows in that order."""
     declared = [
-        [
-            Cell(_text(cell), _span(cell, "colspan", 1), _span(cell, "rowspan", 0))
-            for cell in _cells(row)
-        ]
-        for row in _rows(table)
+        [[_cell(cell) for cell in _cells(row)] for row in group] for group in _groups(table)
     ]
     caption = table.find("caption")
     inner = [
@@ -88,20 +84,33 @@ def read_table(table: Any) -> HtmlTable:
         if nested is not table and not is_layout(nested)
     ]
     return HtmlTable(
-        rows=spread(declared),
+        rows=[row for group in declared for row in spread(group)],
         caption=squeeze(" ".join(caption.itertext())) or None if caption is not None else None,
         inner=[rows for rows in inner if len(rows) > 1],
     )
 
 
 def _rows(table: Any) -> list[Any]:
-    parts: dict[str, list[Any]] = {"thead": [], "tbody": [], "tfoot": []}
+    return [row for group in _groups(table) for row in group]
+
+
+def _groups(table: Any) -> list[list[Any]]:
+    """Rows by the head, bodies and foot of a table, in that order; no cell spans two of them."""
+    parts: dict[str, list[list[Any]]] = {"thead": [], "tbody": [], "tfoot": []}
+    open_body = False
     for child in table:
         if child.tag == "tr":
-            parts["tbody"].append(child)
+            if not open_body:
+                parts["tbody"].append([])
+            parts["tbody"][-1].append(child)
         elif child.tag in parts:
-            parts[child.tag].extend(row for row in child if row.tag == "tr")
+            parts[child.tag].append([row for row in child if row.tag == "tr"])
+        open_body = child.tag == "tr"
     return [*parts["thead"], *parts["tbody"], *parts["tfoot"]]
+
+
+def _cell(cell: Any) -> Cell:
+    return Cell(_text(cell), _span(cell, "colspan", 1), _span(cell, "rowspan", 0))
 
 
 def _cells(row: Any) -> Iterator[Any]:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from ..errors import DocumentError, LockedDocument
 from ..records import MetadataValue
 from .parsed import ParsedText
+from .pdf_complete import complete
 from .pdf_info import Info, join_info
 from .pdf_layout import Laid, lay_out, open_table
 from .pdf_library import RawDocument, open_raw
-from .pdf_missing import missing_runs
 from .pdf_page import Sheet, read_sheet
 from .pdf_text import assemble
 
@@ -139,7 +139,7 @@ def _sheet(
     if raw is not None:
         with raw.page(sheet.number) as plain:
             if plain is not None:
-                sheet.runs.extend(missing_runs(plain, sheet))
+                complete(plain, sheet)
     return sheet
 
 

@@ -7,6 +7,7 @@ runs free of words through the lines, rows where the text says that a new row be
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -184,6 +185,8 @@ def _strips(
 
 def split_columns(areas: list[Area], *, ruled: bool) -> list[Area]:
     """Cut areas at the borders of narrower ones in their strip, then at gutters in the text."""
+    alike = Counter((round(a.x0), round(a.x1)) for a in areas)
+    widest = max(a.x1 for a in areas) - min(a.x0 for a in areas)
     cut: list[Area] = []
     for area in areas:
         borders = {
@@ -193,7 +196,9 @@ def split_columns(areas: list[Area], *, ruled: bool) -> list[Area]:
             for x in (a.x0, a.x1)
             if area.x0 + 2 < x < area.x1 - 2
         }
-        cut.extend(_cut_columns(area, sorted(borders)) if borders else [area])
+        # Rows without rules of their own take the borders of ruled ones; merged cells do not.
+        open_row = area.x1 - area.x0 > widest - 3 or alike[round(area.x0), round(area.x1)] > 2
+        cut.extend(_cut_columns(area, sorted(borders)) if borders and open_row else [area])
     stacks: dict[tuple[float, float], list[Area]] = {}
     for area in cut:
         stacks.setdefault((area.x0, area.x1), []).append(area)

@@ -86,6 +86,8 @@ def stacked(groups: Sequence[Lattice], lines: Sequence[list[Word]]) -> list[Latt
                 continue
             if above.is_grid and group.is_grid:
                 near = top - bottom < 2 * _TOUCH
+            elif any(_between(g, above.box, group.box) for g in groups if g.is_grid):
+                near = False
             else:
                 settled = len(above.horizontal) > 2 and abs(x0 - left) + abs(x1 - right) < _TOUCH
                 needed = 0.1 if settled else 0.4
@@ -97,6 +99,12 @@ def stacked(groups: Sequence[Lattice], lines: Sequence[list[Word]]) -> list[Latt
         else:
             done.append(Lattice(list(group.horizontal), list(group.vertical)))
     return done
+
+
+def _between(grid: Lattice, above: Box, below: Box) -> bool:
+    """Whether a grid of its own stands between two boxes."""
+    left, top, right, bottom = grid.box
+    return top > above[3] - 1 and bottom < below[1] + 1 and left < above[2] and right > above[0]
 
 
 def _in_columns(lines: Sequence[list[Word]], box: Box, needed: float) -> bool:

@@ -245,7 +245,7 @@ def _is_table(rows: Sequence[Sequence[Strip]], columns: int, trusted: bool) -> b
     full = sum(f > 1 for f in filled)
     if full < 2 or full < 0.5 * len(rows) or (columns == 2 and full < 3 and not trusted):
         return False
-    if lines > 6 * len(rows) or _prose(rows, columns):
+    if lines > 6 * len(rows) or _prose(rows, columns) or _is_chart(texts):
         return False
     if columns - sum(_is_markers([row[c] for row in texts], c) for c in range(columns)) < 2:
         return False
@@ -259,6 +259,29 @@ def _is_table(rows: Sequence[Sequence[Strip]], columns: int, trusted: bool) -> b
     if body and (values >= 0.4 * len(body) or digits >= 0.5 * len(body)):
         return True
     return trusted or (columns > 2 and full >= 4) or (columns == 2 and full >= 5 and _short(texts))
+
+
+def _is_chart(texts: Sequence[Sequence[str]]) -> bool:
+    """Whether a column counts in even steps, like an axis, with next to nothing beside it."""
+    axes: list[int] = []
+    marked: set[int] = set()
+    for c in range(len(texts[0])):
+        held = [(r, number) for r, row in enumerate(texts) if (number := _number(row[c])) is not None]
+        steps = {round(b - a, 6) for (_, a), (_, b) in zip(held, held[1:], strict=False)}
+        if len(held) >= 5 and len(steps) == 1 and abs(steps.pop()) not in (0, 1):
+            axes.append(c)
+            marked.update(r for r, _ in held)
+    if not axes:
+        return False
+    beside = [t for r in marked for c, t in enumerate(texts[r]) if c not in axes]
+    return sum(bool(t) for t in beside) <= 0.3 * len(beside)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text.rstrip("%").replace(",", "").replace(" ", ""))
+    except ValueError:
+        return None
 
 
 def _is_markers(texts: Sequence[str], column: int) -> bool:

@@ -96,8 +96,6 @@ def parse(kind: str, data: bytes, name: str, limits: Limits, depth: int = 0) -> 
 
 
 def _check(found: os.stat_result, path: Path, limits: Limits) -> None:
-    if stat.S_ISDIR(found.st_mode):
-        raise DocumentError("is a folder, not a file")
     if not stat.S_ISREG(found.st_mode):
         raise UnsupportedFormat(f"is {kind_of_file(found.st_mode)}")
     if found.st_size > limits.max_bytes:

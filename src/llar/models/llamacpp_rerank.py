@@ -7,33 +7,42 @@ from pathlib import Path
 
 from ..config import Config
 from ..errors import ContextTooLong, EngineError
+from . import weights
 from .llama import Llama
 from .llamacpp import model_file
 
 __all__ = ["LlamaReranker"]
 
 RANK = 4  # llama.cpp's number for the pooling of a cross-encoder
-SPECIAL = 4  # most special tokens around a pair: <s> query </s></s> text </s>
+SPECIAL = 4  # special tokens around a pair: <s> query </s></s> text </s>
+PAIR = 2048  # tokens of the longest pair; more would reserve memory that no passage needs
 
 
 class LlamaReranker:
     """A cross-encoder on llama.cpp: reads query and text together and gives one number.
 
-    Raises ModelCorrupt, ConfigError and EngineError as `llama.Llama` does, EngineError also where
+    `context` 0 takes the model's own, at most 2048 tokens for query and text together. Raises ModelCorrupt, ConfigError and EngineError as `llama.Llama` does, EngineError also where
     the model is no cross-encoder, or is one that llama.cpp does not run as it was trained.
     """
 
     def __init__(self, file: Path, *, name: str, context: int = 0, threads: int = 0) -> None:
         self.name = name
-        self._llama = Llama(file, name=name, context=context, threads=threads, rank=True)
-        header = self._llama.header
+        header = weights.read_gguf(file)
         if not any(tensor.startswith("cls.") for tensor in header.tensors):
-            self.close()
             raise EngineError(f"{name} is no reranker: {file} has no classification layer")
+        if header.values.get("tokenizer.ggml.token_type_count", 1) > 1:
+            raise EngineError(
+                f"{name} marks query and text with two token types, which llama.cpp does not; its "
+                "scores would be wrong. Take one of one type, such as bge-reranker-v2-m3"
+            )
+        own = header.values.get(f"{header.values.get('general.architecture')}.context_length", 0)
+        self._llama = Llama(
+            file, name=name, context=context or min(own, PAIR), threads=threads, rank=True
+        )
 
     @classmethod
     def open(cls, config: Config, name: str) -> LlamaReranker:
-        """The installed reranker `name`, with its own context length."""
+        """The installed reranker `name`."""
         return cls(model_file(config, name), name=f"llamacpp:{name}", threads=config.threads)
 
     def rerank(self, query: str, texts: Sequence[str]) -> list[float]:

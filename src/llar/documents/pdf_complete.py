@@ -1,4 +1,4 @@
-"""Finds words that stand on a page but are not among those liteparse returned."""
+"""Makes a page's words whole: those liteparse left out come back, and so do replaced characters."""
 
 from __future__ import annotations
 
@@ -10,38 +10,53 @@ from collections.abc import Sequence
 from .pdf_library import RawPage
 from .pdf_page import Sheet, Word
 
-_TOKEN = re.compile(r"\S+")
-# liteparse writes typographic quotes and dashes in ASCII; PDFium marks a hyphen at a line's end.
+_TOKEN = re.compile(r"[^\s\ufffe\x02]+[\ufffe\x02]?")  # PDFium marks hyphens at a line's end
+# liteparse writes typographic quotes and dashes in ASCII.
 _PLAIN = str.maketrans(
     {"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "‚": "'", "–": "-", "—": "-", "‐": "-",
      "‑": "-", "−": "-", "\ufffe": "-", "\x02": "-", "\u00ad": "-"}
 )  # fmt: skip
 
 
-def missing_runs(page: RawPage, sheet: Sheet) -> list[list[Word]]:
-    """The words of the page that no word of the sheet accounts for, one per run.
+def complete(page: RawPage, sheet: Sheet) -> None:
+    """Compare the sheet's words with the page's own characters and mend the sheet.
 
-    A character is accounted for where a word with that character in it stands at its place.
+    liteparse drops text that it takes for a second drawing or for page chrome: numerators, lines
+    set very close, page numbers. A character is there where a word that may be its own stands at
+    its place; what is not there is added, one run per word.
     """
-    text = _plain(page.text)
     words = sheet.words
-    if "".join(text.split()) == _plain("".join([w.text for w in words])).replace(" ", ""):
-        return []
-    have = Counter(_plain(w.text) for w in words)
+    tokens = list(_TOKEN.finditer(page.text))
+    _restore(tokens, words)
+    have = Counter(w.text for w in words)
     suspects: list[re.Match[str]] = []
-    for token in _TOKEN.finditer(text):
-        if have[token.group()] > 0:
-            have[token.group()] -= 1
+    for token in tokens:
+        for form in (token.group(), _plain(token.group())):
+            if have[form] > 0:
+                have[form] -= 1
+                break
         else:
             suspects.append(token)
-    runs: list[list[Word]] = []
     for token in suspects:
-        run = _lost_part(page, token, words, sheet)
-        if run is not None:
-            runs.append([run])
-    for run in runs:
-        _let_touch(run[0], words)
-    return runs
+        lost = _lost_part(page, token, words, sheet)
+        if lost is not None:
+            _let_touch(lost, words)
+            sheet.runs.append([lost])
+
+
+def _restore(tokens: Sequence[re.Match[str]], words: Sequence[Word]) -> None:
+    """Give words the quotes and dashes back that the file has."""
+    typeset: dict[str, list[str]] = {}
+    for token in tokens:
+        text = token.group()
+        if not text.isascii() and text[-1] not in "\ufffe" and (plain := _plain(text)) != text:
+            typeset.setdefault(plain, []).append(text)
+    if not typeset:
+        return
+    for word in words:
+        forms = typeset.get(word.text)
+        if forms:
+            word.text = forms.pop(0) if len(forms) > 1 else forms[0]
 
 
 def _plain(text: str) -> str:
@@ -52,13 +67,13 @@ def _lost_part(
     page: RawPage, token: re.Match[str], words: Sequence[Word], sheet: Sheet
 ) -> Word | None:
     """The characters of a token that no word accounts for, as one word."""
-    core = _core(token.group())
+    core = _core(_plain(token.group()))
     same = [(w, _plain(w.text)) for w in words if _alike(core, _core(_plain(w.text)))]
     lost = ""
     boxes = []
-    for offset, character in enumerate(token.group(), token.start()):
-        if not character.isprintable() or (character == "-" and offset == token.end() - 1):
-            continue  # a control character, or a hyphen that a line ended in
+    for offset, character in enumerate(_plain(token.group()), token.start()):
+        if not page.text[offset].isprintable():
+            continue
         box = page.box(offset)
         if box is None or box[2] - box[0] <= 0.01 or box[3] - box[1] <= 0.01:
             continue
