@@ -12,6 +12,7 @@ import argparse
 import collections
 import random
 import re
+import sys
 import time
 import unicodedata
 from dataclasses import dataclass
@@ -126,6 +127,7 @@ def main() -> None:
         chosen = random.Random(1).sample(chosen, min(options.questions, len(chosen)))
         with qa_data.collection(name, passages) as docs:
             report(f"{name}, {options.part}", [ask(docs, q, model) for q in chosen])
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -185,7 +185,7 @@ def write_pptx(path: Path) -> None:
     group = slide.shapes.add_group_shape()
     inside = group.shapes.add_textbox(Inches(1), Inches(5), Inches(7), Inches(0.5))
     inside.text_frame.text = "in a group"
-    data = CategoryChartData()
+    data: Any = CategoryChartData()  # type: ignore[no-untyped-call]
     data.categories = ["2022", "2023"]
     data.add_series("Visits", (10, 20))
     frame = slide.shapes.add_chart(

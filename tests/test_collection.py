@@ -189,6 +189,58 @@ def test_another_embedder_is_refused_with_the_remedy(config: llar.Config, folder
             ingest.add(docs.index, [folder], other, config)
 
 
+def test_reembedding_swaps_vectors_and_chunks(config: llar.Config, folder: Path) -> None:
+    other = replace(config, chunk_tokens=16)
+    (folder / "long.txt").write_text(" ".join(f"Sentence {n} is here." for n in range(30)))
+    with Collection("c", config=config) as reader, Collection("c", config=other) as writer:
+        reader.add(folder)
+        before = reader.search("annual leave", mode="dense")
+        assert before[0].document.path.endswith("leave.txt")
+        chunks = writer.reembed("fake:hash-32")
+        assert chunks > reader.index.counts()["files"] + 5
+        after = reader.search("annual leave", mode="dense")  # opened before, sees it all the same
+        assert reader.index.embedder.dimension == 32
+        assert after[0].document == before[0].document
+        assert reader.search("annual leave", mode="lexical")[0].document == before[0].document
+        _check_whole(reader)
+        _check_tokens(reader)
+        reader.remove(folder / "long.txt")
+        assert reader.index.counts()["chunks"] == 2
+        _check_tokens(reader)
+
+
+def test_an_interrupted_reembedding_is_continued(config: llar.Config, folder: Path) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop(p: Progress) -> None:
+        raise Stopped
+
+    seen: list[Progress] = []
+    with Collection("c", config=config) as docs:
+        docs.add(folder)
+        with pytest.raises(Stopped):
+            docs.reembed("fake:hash-32", progress=stop)
+        assert docs.index.embedder.name == "fake:hash"
+        assert docs.search("annual leave")[0].document.path.endswith("leave.txt")
+        (folder / "late.txt").write_text("This came between.")
+        docs.add(folder)
+        docs.remove(folder / "leave.txt")
+        docs.reembed("fake:hash-32", progress=seen.append)
+        assert docs.index.embedder.name == "fake:hash-32"
+        assert seen[-1].total == 1  # late.txt; fire.md was done before
+        assert _paths(docs) == ["fire.md", "late.txt"]
+        _check_whole(docs)
+        _check_tokens(docs)
+
+
+def _check_tokens(docs: Collection) -> None:
+    rows = docs.index.database.connection.execute("SELECT terms FROM words").fetchall()
+    assert docs.index.database.manifest("tokens") == sum(len(r[0].split()) for r in rows)
+    chunks = docs.index.database.connection.execute("SELECT count(*) FROM chunks").fetchone()[0]
+    assert len(rows) == chunks
+
+
 def test_a_collection_of_a_newer_llar_is_refused(config: llar.Config, folder: Path) -> None:
     with Collection("c", config=config) as docs:
         docs.add(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import tarfile
 import zipfile
 from pathlib import Path
@@ -79,7 +80,7 @@ def _tar() -> bytes:
     ],
 )
 def test_refused(data: bytes, words: str) -> None:
-    with pytest.raises(UnsupportedFormat, match=words):
+    with pytest.raises(UnsupportedFormat, match=re.escape(words)):
         detect(data, "file.bin")
 
 
@@ -88,6 +89,11 @@ def test_suffix_does_not_hide_what_a_file_is(tmp_path: Path) -> None:
     assert recognise((tmp_path / "a.pptx").read_bytes(), "a.csv") == "pptx"
 
 
+def test_text_cannot_pass_for_a_pdf() -> None:
+    with pytest.raises(UnsupportedFormat, match=r"named \.pdf but holds nothing of that kind"):
+        detect(b"plain text", "a.PDF")
+
+
 def test_empty_file_is_said_to_be_empty() -> None:
-    with pytest.raises(DocumentError, match="^is empty$"):
+    with pytest.raises(DocumentError, match=r"^is empty$"):
         recognise(b"", "a.txt")

@@ -25,7 +25,8 @@ def test_message_with_attachments(tmp_path: Path) -> None:
     assert document.text.startswith(
         "# Reunió de març – canvis\n\nFrom: Jordi Mas <jordi@example.org>\n"
         "To: Ana <ana@example.org>, Leo <leo@example.org>\nDate: Fri, 01 Mar 2024 09:15:00 +0000\n"
-        "Subject: Reunió de març – canvis\n\nHola,\n\nLa reunió és dijous.\n\n# costos.xlsx\n\n# Costs"
+        "Subject: Reunió de març – canvis\n\nHola,\n\nLa reunió és dijous.\n\n"
+        "# costos.xlsx\n\n# Costs"
     )
     assert "| Gloves | 2024-01-31 | 12.5% | 1234.50 € |" in document.text
     assert document.title == "Reunió de març – canvis"

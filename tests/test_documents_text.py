@@ -52,6 +52,20 @@ def test_markdown_blocks_are_spans_of_the_file() -> None:
     assert parsed.blocks[4].caption == "Table 1. Doses by age"
 
 
+def test_html_tables_in_markdown_become_markdown() -> None:
+    parsed = read(
+        "md",
+        "# T\n\n<table>\n<tr><th>a</th><th>b</th></tr>\n\n<tr><td>1</td><td>2</td></tr>\n</table>\n\n"
+        "After.\n\n```\n<table><tr><td>code</td></tr></table>\n```\n",
+    )
+    assert pieces(parsed) == [
+        ("heading", "# T"),
+        ("table", "| a | b |\n| --- | --- |\n| 1 | 2 |"),
+        ("text", "After."),
+        ("code", "```\n<table><tr><td>code</td></tr></table>\n```"),
+    ]
+
+
 def test_front_matter_is_typed_metadata_and_no_block() -> None:
     parsed = read(
         "md",
@@ -164,9 +178,11 @@ def test_plain_text_structure() -> None:
          "| nom | pes |\n| --- | --- |\n| Ana | 1,5 |\n| Leo | 2,5 |"),
         ("a\tb\n1\t\n", "a.tsv", "| a | b |\n| --- | --- |\n| 1 |  |"),
         ("1,2\n3,4\n", "a.csv", "|  |  |\n| --- | --- |\n| 1 | 2 |\n| 3 | 4 |"),
+        ("x,2019,2020\ncosts,1,2\n", "a.csv",
+         "| x | 2019 | 2020 |\n| --- | --- | --- |\n| costs | 1 | 2 |"),
         ("word\nother\n", "a.csv", "| word |\n| --- |\n| other |"),
     ],
-    ids=["quotes", "semicolon", "tab", "no header", "one column"],
+    ids=["quotes", "semicolon", "tab", "no header", "years", "one column"],
 )  # fmt: skip
 def test_csv(source: str, name: str, table: str) -> None:
     parsed = read("csv", source, name)

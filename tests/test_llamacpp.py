@@ -242,6 +242,18 @@ def test_a_closed_model_says_so() -> None:
     assert threading.active_count() == before
 
 
+def test_closing_breaks_off_what_still_runs() -> None:
+    model = LlamaChat(FILE, name="llamacpp:smol", context=2048, threads=1)
+    long = Options(max_tokens=1500, stop=("¤",))
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(model.chat, [Message("user", "A long story.")], long) for _ in "ab"]
+        time.sleep(0.5)
+        model.close()
+        for job in jobs:
+            with pytest.raises(EngineError, match="was closed before it had answered"):
+                job.result()
+
+
 def test_strangers_are_refused(smol: LlamaChat) -> None:
     for path, status in (("/props", 401), ("/v1/models", 401), ("/", 404), ("/slots", 401)):
         connection = _UnixConnection(smol._llama.socket._address)
@@ -364,6 +376,15 @@ def test_nothing_is_printed_and_no_network_is_needed() -> None:
         pytest.skip("this system does not let us make a network namespace")
     bare = _run(code, before=alone)
     assert (bare.returncode, bare.stdout, bare.stderr) == (0, " Paris\n", "")
+
+
+def test_a_stream_left_open_does_not_keep_the_process() -> None:
+    code = """
+stream = model.stream([Message('user', 'Write a long story.')], Options(max_tokens=400))
+print(next(stream).text != '')
+"""
+    result = _run(code)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "True\n", "")
 
 
 def test_too_little_memory_is_an_error_not_a_crash() -> None:

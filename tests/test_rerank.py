@@ -65,6 +65,8 @@ def write_cross_encoder(file: Path, *, types: int = 1, head: bool = True) -> dic
     writer.add_sep_token_id(3)
     writer.add_pad_token_id(0)
     writer.add_unk_token_id(1)
+    writer.add_add_bos_token(True)
+    writer.add_add_eos_token(True)
     for name, tensor in tensors.items():
         path, _, kind = name.rpartition(".")
         if path.startswith("encoder.layer."):
@@ -152,9 +154,16 @@ def test_an_installed_reranker_is_found_by_name(home: Path) -> None:
     tensors = write_cross_encoder(folder / "tiny.gguf")
     size = (folder / "tiny.gguf").stat().st_size
     files = {"tiny.gguf": {"sha256": sha256(folder / "tiny.gguf"), "size": size}}
-    record = {"schema": 1, "name": "tiny-reranker", "kind": "reranker", "backend": "llamacpp",
-              "context": LONGEST, "languages": ["en"], "pooling": "", "query_prefix": "",
-              "document_prefix": "", "licence": "", "source": "file:tiny.gguf", "files": files}  # fmt: skip
+    record = dict.fromkeys(["pooling", "query_prefix", "document_prefix", "licence"], "") | {
+        "schema": 1,
+        "name": "tiny-reranker",
+        "kind": "reranker",
+        "backend": "llamacpp",
+        "context": LONGEST,
+        "languages": ["en"],
+        "source": "file:tiny.gguf",
+        "files": files,
+    }
     (folder / "model.json").write_text(json.dumps(record))
     reranker = open_reranker(load({"threads": 1}), "llamacpp:tiny-reranker")
     try:

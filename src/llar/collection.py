@@ -14,6 +14,7 @@ from .index import ingest
 from .index.filters import Filter, parse_filter
 from .index.index import Index, collection_names
 from .index.ingest import Progress, Report
+from .index.reembed import reembed
 from .index.vectors import Vectors
 from .models import open_chat, open_embedder
 from .models.interface import ChatModel, Embedder
@@ -60,9 +61,11 @@ class Collection:
     @property
     def embedder(self) -> Embedder:
         """The model the collection's vectors are from; of a new one, the configured model."""
-        if self._embedder is None:
-            exists = self.name in collection_names(self.config)
-            name = self.index.embedder.name if exists else self.config.embedder
+        exists = self.name in collection_names(self.config)
+        name = self.index.embedder.name if exists else self.config.embedder
+        if self._embedder is None or self._embedder.identity.name != name:
+            if self._embedder is not None:  # the collection was re-embedded meanwhile
+                self._embedder.close()
             self._embedder = open_embedder(self.config, name)
         if self._index is not None:
             ingest.check_embedder(self._index, self._embedder)
@@ -80,9 +83,8 @@ class Collection:
         A file that cannot be read is listed in `failed` with the reason; the others go on.
         """
         embedder = self.embedder
-        limit = self.config.chunk_tokens or embedder.max_tokens
-        chunker = {"name": "structure", "max_tokens": min(limit, embedder.max_tokens)}
         if self._index is None:
+            chunker = self._chunker(embedder)
             self._index = Index.create(self.config, self.name, embedder.identity, chunker)
         return ingest.add(
             self.index, _paths(paths), embedder, self.config, metadata=metadata, progress=progress
@@ -93,6 +95,20 @@ class Collection:
     ) -> Report:
         """Make the collection match its folders, removing what is gone from them."""
         return ingest.sync(self.index, _paths(paths), self.embedder, self.config, progress=progress)
+
+    def reembed(
+        self, embedder: str | None = None, *, progress: Callable[[Progress], None] | None = None
+    ) -> int:
+        """Chunk and embed every document anew, with this embedder or the configured one.
+
+        Searches go on with the old vectors until the last moment; a run that was interrupted is
+        continued by the next. Returns the number of chunks.
+        """
+        model = open_embedder(self.config, embedder or self.config.embedder)
+        try:
+            return reembed(self.index, model, self._chunker(model), progress=progress)
+        finally:
+            model.close()
 
     def remove(self, paths: Paths) -> list[str]:
         """Forget files, and folders with all files below; returns the paths forgotten.
@@ -168,6 +184,10 @@ class Collection:
         """Every document, whole."""
         ids = sorted({f.document_id for f in self.index.files()})
         return [self.index.document(i) for i in ids]
+
+    def _chunker(self, embedder: Embedder) -> dict[str, str | int]:
+        limit = self.config.chunk_tokens or embedder.max_tokens
+        return {"name": "structure", "max_tokens": min(limit, embedder.max_tokens)}
 
     def _matrix(self) -> Vectors:
         if self._vectors is None:

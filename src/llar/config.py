@@ -49,7 +49,7 @@ class Config:
     parse_timeout: float = _setting(120.0, "Seconds one file may take to parse.")
     max_file_mb: int = _setting(512, "Larger files are refused with a line saying so, in MiB.")
     chunk_tokens: int = _setting(
-        0, "Longest chunk of new collections, in the embedder's tokens; 0 takes its limit."
+        160, "Longest chunk of new collections, in the embedder's tokens; 0 takes its own limit."
     )
     lock_timeout: float = _setting(60.0, "Seconds to wait for another process that is writing.")
 

@@ -27,6 +27,7 @@ from .prompt import build
 ANSWERABLE = 0.45  # least score of the best evidence for a question to be put to the model
 QUOTABLE = 0.5  # least score of a quote that is an answer by itself
 ASKED = 0.6  # weight of a leaning question by itself, beside it with the one before
+ASTRAY = 2  # unsupported sentences in a row after which the model is stopped
 RELEVANT = 0.6  # a sentence's evidence must score at least this share of the best
 
 NOT_FOUND = {
@@ -145,8 +146,18 @@ def _written(
             for sentence in whole:
                 yield from _checked(sentence, question, usable, draft, embedder, said)
             text = rest
+            if _astray(draft.sentences):
+                pieces.close()
+                text = ""
+                break
         if text.strip():
             yield from _checked(text.strip(), question, usable, draft, embedder, said)
+
+
+def _astray(sentences: Sequence[Sentence]) -> bool:
+    """Is the model no longer saying what the passages say? Then waiting for more is in vain."""
+    last = [s.supported for s in sentences[-ASTRAY:]]
+    return len(last) == ASTRAY and not any(last)
 
 
 def _split(text: str, hits: Sequence[Hit]) -> list[str]:
@@ -167,7 +178,12 @@ def _checked(
     embedder: Embedder,
     said: set[str],
 ) -> Iterator[Sentence]:
-    if not text or text.casefold() in said or "NOT FOUND" in text:
+    if not text or "NOT FOUND" in text:
+        return
+    if text.casefold() in said:
+        sentence = Sentence(text, False, (), "it was said before")
+        draft.sentences.append(sentence)
+        yield sentence
         return
     said.add(text.casefold())
     found = support(text, question, ranked, embedder)

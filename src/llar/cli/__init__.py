@@ -23,6 +23,7 @@ COMMANDS = {
     "add": ("documents", "Index files and folders."),
     "sync": ("documents", "Make a collection match its folders."),
     "remove": ("documents", "Forget files, folders or a whole collection."),
+    "reembed": ("documents", "Give a collection another embedder."),
     "status": ("documents", "Show what a collection holds and what could not be read."),
     "collections": ("documents", "List the collections."),
     "models": ("models", "List, pull, import, show, remove and verify models."),

@@ -107,6 +107,29 @@ def remove(
 
 @click.command()
 @collection_option
+@click.option("--embedder", metavar="BACKEND:NAME", help="The new embedder (default: configured).")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@click.pass_context
+def reembed(ctx: click.Context, collection: str | None, embedder: str | None, quiet: bool) -> None:
+    """Give a collection another embedder, or another chunk size.
+
+    Every document is chunked and embedded anew beside the old passages, which answer searches
+    until the new ones take their place at the end. An interrupted run is continued.
+    """
+    from ..collection import Collection
+
+    bar = Bar(quiet=quiet)
+    with Collection(collection, config=ctx.obj) as opened:
+        try:
+            chunks = opened.reembed(embedder, progress=bar)
+        finally:
+            bar.close()
+        name = opened.index.embedder.name
+    click.echo(f"{chunks} chunks, embedded by {name}")
+
+
+@click.command()
+@collection_option
 @click.option("--files", "list_files", is_flag=True, help="List every file.")
 @json_option
 @click.pass_context

@@ -63,6 +63,7 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (  # offset, bytes, what a person c
     (0, b"OTTO", "a font"),
     (0, b"%!PS", "a PostScript file"),
 )
+_NEVER_TEXT = frozenset((".pdf", ".docx", ".pptx", ".xlsx"))
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _HEAD = 65_536
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\x0b\x0c\x1b")) + b"\x7f"
@@ -111,6 +112,8 @@ def detect(data: bytes, name: str) -> str:
         if b"<!ENTITY" in head:
             raise UnsupportedFormat("is XML data that declares entities, which are never expanded")
         raise UnsupportedFormat("is XML data of no kind llar reads")
+    if suffix in _NEVER_TEXT:
+        raise UnsupportedFormat(f"is named {suffix} but holds nothing of that kind")
     return kind or ("rst" if _is_rst(head) else "txt")
 
 

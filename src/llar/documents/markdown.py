@@ -1,8 +1,13 @@
-"""Markdown: the document's text is the file's text, and its blocks are spans of it."""
+"""Markdown: the document's text is the file's text, and its blocks are spans of it.
+
+Only tables written in HTML are written anew, as Markdown tables.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ..records import Block, BlockKind
 from .captions import is_caption
@@ -11,6 +16,10 @@ from .decode import decode
 from .front_matter import split_front_matter
 from .parsed import ParsedText
 
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
+_HTML_TABLE = re.compile(r"^<table\b.*?</table>", re.IGNORECASE | re.DOTALL | re.MULTILINE)
 _KINDS: dict[str, BlockKind] = {  # a token of markdown-it and what it is here
     "heading_open": "heading",
     "bullet_list_open": "list",
@@ -28,6 +37,7 @@ def parse(data: bytes, name: str) -> ParsedText:
     """
     text, notes = decode(data)
     front = split_front_matter(text)
+    text = _convert_html_tables(text, front.end)
     return ParsedText(
         text=text,
         blocks=cover(text, list(_blocks(text, front.end)), front.end),
@@ -41,10 +51,32 @@ def parse(data: bytes, name: str) -> ParsedText:
     )
 
 
-def _blocks(text: str, start: int) -> Iterator[Block]:
+def _tokens(text: str, start: int) -> list[Token]:
     from markdown_it import MarkdownIt
 
-    tokens = MarkdownIt("commonmark").enable("table").parse(text[start:])
+    return MarkdownIt("commonmark").enable("table").parse(text[start:])
+
+
+def _convert_html_tables(text: str, start: int) -> str:
+    """The text with each HTML table that begins a block of raw HTML as a Markdown table."""
+    if "<table" not in text.lower():
+        return text
+    from .html import parse_markup
+
+    lines = _line_starts(text, start)
+    raw = [t.map for t in _tokens(text, start) if t.type == "html_block" and not t.level and t.map]
+    spans = [(lines[first], lines[min(last, len(lines) - 1)]) for first, last in raw]
+    parts: list[str] = []
+    done = 0
+    for match in _HTML_TABLE.finditer(text, start):
+        if any(first <= match.start() < last for first, last in spans):
+            parts += [text[done : match.start()], parse_markup(match[0]).text]
+            done = match.end()
+    return "".join([*parts, text[done:]])
+
+
+def _blocks(text: str, start: int) -> Iterator[Block]:
+    tokens = _tokens(text, start)
     lines = _line_starts(text, start)
     above: str | None = None  # the paragraph right above, when it reads like a caption
     for token in tokens:

@@ -39,6 +39,20 @@ def parse_pdf(path: Path, *, password: str | None = None) -> ParsedText:
         return _parse(path, password, raw)
 
 
+def read_page(path: Path, number: int, *, password: str | None = None) -> Sheet:
+    """The words and rules of one page (from 1) with their places. Raises as parse_pdf does."""
+    from liteparse import ParseError
+
+    try:
+        found = _parser(password, str(number)).parse(path).pages
+    except ParseError as e:
+        raise _ours(e, password) from e
+    if not found:
+        raise DocumentError(f"has no page {number} that can be read")
+    with open_raw(path, password) as raw:
+        return _sheet(path, password, found[0], raw)
+
+
 def _parse(path: Path, password: str | None, raw: RawDocument | None) -> ParsedText:
     notes: list[str] = []
     pages: list[Laid] = []
@@ -52,7 +66,7 @@ def _parse(path: Path, password: str | None, raw: RawDocument | None) -> ParsedT
         for page in result.pages:
             sheet = _sheet(path, password, page, raw)
             pages.append(lay_out(sheet, open_table(pages[-1]) if pages else None))
-            if not sheet.runs and sheet.number not in failed:
+            if not (sheet.runs or sheet.filled or sheet.number in failed):
                 empty.append(sheet.number)
             elif _is_garbled(sheet):
                 notes.append(f"page {sheet.number}: its text layer is garbled")
@@ -107,6 +121,8 @@ def _parser(
         emit_word_boxes=True,
         extract_text_metadata=True,
         extract_vector_graphics=True,
+        extract_form_fields=True,
+        extract_annotations=True,
         extract_document_metadata=True,
     )
 
@@ -120,9 +136,7 @@ def _ours(error: Exception, password: str | None) -> DocumentError:
     return DocumentError(f"is no PDF that can be read ({told})")
 
 
-def _sheet(
-    path: Path, password: str | None, page: ParsedPage, raw: RawDocument | None
-) -> Sheet:
+def _sheet(path: Path, password: str | None, page: ParsedPage, raw: RawDocument | None) -> Sheet:
     """The page's words and rules; a page whose text mostly runs up or down is turned first."""
     letters: dict[int, int] = {}
     for item in page.text_items:

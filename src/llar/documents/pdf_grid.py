@@ -6,6 +6,7 @@ runs free of words through the lines, rows where the text says that a new row be
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -105,7 +106,7 @@ def gutters(lines: Sequence[list[Word]], *, strict: bool = False) -> list[float]
         return []
     em = median(w.size for line in filled for w in line)
     parts = [_spans(band) for band in bands(filled)]
-    costs = [0.34 if len(p) == 1 else 1.0 for p in parts]
+    costs = _costs(bands(filled), parts)
     found: list[float] = []
     for left, right in _valleys(parts, costs):
         middle = (left + right) / 2
@@ -125,14 +126,21 @@ def gutters(lines: Sequence[list[Word]], *, strict: bool = False) -> list[float]
 
 def _spans(band: Sequence[list[Word]]) -> Spans:
     """Left and right end of every piece of text in a band, in order."""
-    return sorted(
-        (p[0].x0, max(w.x1 for w in p)) for line in band for p in segments(line, 0.45)
-    )
+    return sorted((p[0].x0, max(w.x1 for w in p)) for line in band for p in segments(line, 0.45))
 
 
-def _valleys(
-    parts: Sequence[Spans], costs: Sequence[float]
-) -> list[tuple[float, float]]:
+def _costs(found: Sequence[Sequence[list[Word]]], parts: Sequence[Spans]) -> list[float]:
+    """How much it weighs that a band crosses a strip: headers and titles may, values may not."""
+    data = [
+        sum(is_value(line_text(p)) for line in band for p in segments(line, 0.45)) > 1
+        for band in found
+    ]
+    if sum(data) >= 4:
+        return [1.0 if d else 0.25 for d in data]
+    return [0.34 if len(p) == 1 else 1.0 for p in parts]
+
+
+def _valleys(parts: Sequence[Spans], costs: Sequence[float]) -> list[tuple[float, float]]:
     """Strips between the outermost words that few lines cover, thinned to one per column gap."""
     total = len(parts)
     allowed = 0.2 * total if total >= 4 else 0.4
@@ -142,7 +150,7 @@ def _valleys(
     )
     pieces: list[list[float]] = []  # left, right, cover
     cover = 0.0
-    for (x, change), (following, _) in zip(events, events[1:], strict=False):
+    for (x, change), (following, _) in itertools.pairwise(events):
         cover += change
         if following - x > 0.01:
             pieces.append([x, following, round(cover, 3)])
@@ -157,9 +165,7 @@ def _valleys(
     return valleys
 
 
-def _strips(
-    run: Sequence[Sequence[float]], parts: Sequence[Spans]
-) -> list[tuple[float, float]]:
+def _strips(run: Sequence[Sequence[float]], parts: Sequence[Spans]) -> list[tuple[float, float]]:
     """One strip, or several where a thinly filled column stands between them."""
     if not run:
         return []
@@ -227,7 +233,7 @@ def _cut_columns(area: Area, cuts: Sequence[float]) -> list[Area]:
     if len(sides) < 2:
         return [area]
     edges = [area.x0, *free, area.x1]
-    cells = [Area(a, area.y0, b, area.y1) for a, b in zip(edges, edges[1:], strict=False)]
+    cells = [Area(a, area.y0, b, area.y1) for a, b in itertools.pairwise(edges)]
     for word in area.words:
         next(c for c in cells if word.middle_x <= c.x1 or c is cells[-1]).words.append(word)
     return cells
@@ -274,6 +280,14 @@ def _index(edges: Sequence[float], value: float) -> int:
 
 
 def cell_text(words: Sequence[Word]) -> str:
-    """The words of a cell as one line of text; dot leaders are decoration and are left out."""
+    """The words of a cell as one line of text.
+
+    Dot leaders are decoration and are left out; a dash alone, which stands for "no value", is
+    written as a hyphen whatever its length.
+    """
     text = " ".join(line_text(line) for line in in_lines(words))
-    return _LEADER.sub(" ", text).strip() if "..." in text or "…" in text or ". ." in text else text
+    if len(text) == 1:
+        return "-" if text in "–—−‐‑" else text
+    if ".." in text or "…" in text or ". ." in text or "__" in text:
+        return _LEADER.sub(" ", text).strip()
+    return text

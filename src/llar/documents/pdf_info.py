@@ -14,9 +14,7 @@ from defusedxml.ElementTree import fromstring
 if TYPE_CHECKING:
     from liteparse.types import DocumentMetadata
 
-_DATE = re.compile(
-    r"D:(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:(Z)|([+\-])(\d\d)'?(\d\d)?'?)?"
-)
+_DATE = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:(Z)|([+\-])(\d\d)'?(\d\d)?'?)?")
 _DC = "{http://purl.org/dc/elements/1.1/}"
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 

@@ -37,8 +37,7 @@ _SIGNATURES: dict[str, tuple[object, list[object]]] = {
     "FPDF_GetPageHeightF": (c_float, [c_void_p]),
     "FPDF_PageToDevice": (
         c_int,
-        [c_void_p, c_int, c_int, c_int, c_int, c_int, c_double, c_double]
-        + [POINTER(c_int), POINTER(c_int)],
+        [c_void_p, *[c_int] * 5, c_double, c_double, POINTER(c_int), POINTER(c_int)],
     ),
     "FPDFText_LoadPage": (c_void_p, [c_void_p]),
     "FPDFText_ClosePage": (None, [c_void_p]),

@@ -1,7 +1,8 @@
-"""What stands on a PDF page: words with their boxes and drawn rules, in points from the top left."""
+"""What stands on a PDF page: words and drawn rules, in points from the top left."""
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 _BOLD = re.compile(r"bold|black|heavy|demi|(?:^|\+)(?:sf|cm|lm)b|[-,]bd?$", re.IGNORECASE)
 _MONOSPACED = re.compile(r"cour|mono|consol|typewriter|menlo|sf[bt]?tt|cmtt", re.IGNORECASE)
+_NO_COMMENT = ("widget", "link", "popup")
 _THIN = 3.2  # a shape at most this thick is a rule, not an area
 _SHORT = 4.0  # shorter rules are dots, dashes or corners
 
@@ -63,6 +65,7 @@ class Sheet:
     runs: list[list[Word]]  # each on one line, in the file's order
     horizontal: list[Rule]
     vertical: list[Rule]
+    filled: list[str]  # what was entered in form fields or written in comments
 
     @property
     def words(self) -> list[Word]:
@@ -83,8 +86,33 @@ def read_sheet(page: ParsedPage) -> Sheet:
             runs.append(own)
     horizontal, vertical = read_rules(page.vector_graphics, page.width, page.height)
     return Sheet(
-        page.page_num, page.width, page.height, page.page_label, runs, horizontal, vertical
+        page.page_num,
+        page.width,
+        page.height,
+        page.page_label,
+        runs,
+        horizontal,
+        vertical,
+        _entries(page),
     )
+
+
+def _entries(page: ParsedPage) -> list[str]:
+    """Form values and comments, which are no part of the page's own text."""
+    entries: list[str] = []
+    for entry in page.form_fields or []:
+        ticked = entry.type in ("checkbox", "radio", "radiobutton")
+        value = entry.export_value if ticked else entry.value
+        if ticked and not (entry.checked and entry.value not in (None, "", "Off")):
+            continue
+        if value and value.strip():
+            entries.append(f"{entry.alternate_name or entry.name or entry.type}: {value.strip()}")
+    entries += [
+        f"{note.title}: {note.contents}" if note.title else note.contents
+        for note in page.annotations or []
+        if note.contents and note.contents.strip() and note.subtype not in _NO_COMMENT
+    ]
+    return [" ".join(entry.split()) for entry in entries]
 
 
 def _words(item: TextItem) -> list[Word]:
@@ -253,6 +281,12 @@ def _beside(line: Sequence[Box], box: Box) -> bool:
     return True
 
 
+def free_height(above: Sequence[Word], below: Sequence[Word]) -> float:
+    """The free height between two lines, in ems; negative where they overlap."""
+    size = max(above[len(above) // 2].size, below[len(below) // 2].size, 1.0)
+    return (min([w.y0 for w in below]) - max([w.y1 for w in above])) / size
+
+
 def line_text(words: Sequence[Word]) -> str:
     """The words of one line as text, spaced as drawn; right-to-left lines in logical order."""
     if not words:
@@ -262,7 +296,7 @@ def line_text(words: Sequence[Word]) -> str:
         ordered.reverse()
         return " ".join(w.text for w in ordered)
     parts = [ordered[0].text]
-    for before, word in zip(ordered, ordered[1:], strict=False):
+    for before, word in itertools.pairwise(ordered):
         apart = word.spaced or word.x0 - before.x1 >= 0.12 * min(before.size, word.size)
         parts.append(" " + word.text if apart else word.text)
     return "".join(parts)
@@ -280,14 +314,9 @@ def is_right_to_left(words: Sequence[Word]) -> bool:
 
 def bounds(words: Sequence[Word]) -> Box:
     """The box around all words."""
-    x0, y0, x1, y1 = words[0].x0, words[0].y0, words[0].x1, words[0].y1
-    for word in words:
-        if word.x0 < x0:
-            x0 = word.x0
-        if word.y0 < y0:
-            y0 = word.y0
-        if word.x1 > x1:
-            x1 = word.x1
-        if word.y1 > y1:
-            y1 = word.y1
-    return x0, y0, x1, y1
+    return (
+        min([w.x0 for w in words]),
+        min([w.y0 for w in words]),
+        max([w.x1 for w in words]),
+        max([w.y1 for w in words]),
+    )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from .pdf_grid import Area, is_value
 from .pdf_page import Word, bands, in_lines, line_text
-
 
 _NEAR = 1.1  # lines of one cell are at most this many leadings apart
 _WIDE = 1.18  # lines further apart than this belong to different rows, where rows are padded
@@ -68,7 +68,7 @@ def group_rows(lines: Sequence[Strip]) -> list[list[Strip]]:
         max((_width(s.cells[c]) for s in lines if s.cells[c]), default=0.0) for c in range(columns)
     ]
     size = median(w.size for s in lines for w in s.words)
-    gaps = [b.first - a.last for a, b in zip(lines, lines[1:], strict=False)]
+    gaps = [b.first - a.last for a, b in itertools.pairwise(lines)]
     leading = _leading(lines, size)
     padded = _padding_tells(lines, gaps, leading)
     rows: list[list[Strip]] = [[lines[0]]]
@@ -87,13 +87,15 @@ def _leading(lines: Sequence[Strip], size: float) -> float:
     for column in range(len(lines[0].cells)):
         cells = [c for s in lines if (c := s.cells[column])]
         ys = [_level(line) for cell in cells for line in in_lines(cell)]
-        closest += [b - a for a, b in zip(ys, ys[1:], strict=False) if b - a > 0.8 * size]
+        closest += [b - a for a, b in itertools.pairwise(ys) if b - a > 0.8 * size]
     return min(closest, default=1.2 * size)
 
 
 def _padding_tells(lines: Sequence[Strip], gaps: Sequence[float], leading: float) -> bool:
     """Whether wide gaps separate rows: close lines never both hold a value in one column."""
-    close = [(a, b) for a, b, g in zip(lines, lines[1:], gaps, strict=False) if g <= _NEAR * leading]
+    close = [
+        (a, b) for a, b, g in zip(lines, lines[1:], gaps, strict=False) if g <= _NEAR * leading
+    ]
     folded = any(len(in_lines(c)) > 1 for s in lines for c in s.cells if c)
     if not (close or folded) or not any(g > _WIDE * leading for g in gaps):
         return False
@@ -205,7 +207,7 @@ def split_rows(areas: list[Area]) -> list[Area]:
         rows = group_rows(cut)
         cuts = [
             (max(w.y1 for s in a for w in s.words) + min(w.y0 for s in b for w in s.words)) / 2
-            for a, b in zip(rows, rows[1:], strict=False)
+            for a, b in itertools.pairwise(rows)
         ]
         for area in band:
             done.extend(_cut_rows(area, cuts, rows))
@@ -225,7 +227,7 @@ def _cut_rows(area: Area, cuts: Sequence[float], rows: Sequence[Sequence[Strip]]
     """Cut one area between rows; an area whose text lies in the gap keeps what it crosses."""
     edges = [area.y0, *cuts, area.y1]
     place = {id(w): i for i, row in enumerate(rows) for s in row for w in s.words}
-    cells = [Area(area.x0, a, area.x1, b) for a, b in zip(edges, edges[1:], strict=False)]
+    cells = [Area(area.x0, a, area.x1, b) for a, b in itertools.pairwise(edges)]
     for word in area.words:
         cells[place[id(word)]].words.append(word)
     return cells

@@ -113,7 +113,11 @@ def _in_columns(lines: Sequence[list[Word]], box: Box, needed: float) -> bool:
     words = [
         part
         for line in lines
-        if (part := [w for w in line if top < w.middle < bottom and left - 3 < w.middle_x < right + 3])
+        if (
+            part := [
+                w for w in line if top < w.middle < bottom and left - 3 < w.middle_x < right + 3
+            ]
+        )
     ]
     several = inside = 0
     for band in bands(words):

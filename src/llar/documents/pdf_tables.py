@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .pdf_build import build, build_rest
 from .pdf_grid import Table, split_columns, to_table
 from .pdf_page import Sheet, Word, in_lines
 from .pdf_rows import split_rows
 from .pdf_rules import Lattice, lattice_areas, lattices, stacked
-from .pdf_unruled import build, build_rest, find_unruled
+from .pdf_unruled import find_unruled
 
 
 def ruled_tables(sheet: Sheet) -> list[Table]:

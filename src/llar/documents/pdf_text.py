@@ -1,11 +1,11 @@
-"""Pages taken apart become one Markdown text with exact spans: headings, repeats, hyphens, tables."""
+"""Pages taken apart become one Markdown text: headings, repeats, split words, tables."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from ..records import Block, Page
 from .captions import is_caption
@@ -46,9 +46,7 @@ def assemble(pages: Sequence[Laid]) -> tuple[str, tuple[Block, ...], tuple[Page,
     return text, blocks, spans, running
 
 
-def _grouped(
-    parts: Sequence[Part], levels: Mapping[int, int]
-) -> Iterator[tuple[str, list[Part]]]:
+def _grouped(parts: Sequence[Part], levels: Mapping[int, int]) -> Iterator[tuple[str, list[Part]]]:
     """Parts one by one with their kind, neighbouring list items together."""
     for kind, group in groupby(parts, key=lambda p: "heading" if id(p) in levels else p.kind):
         members = list(group)
@@ -93,7 +91,7 @@ def resolve(text: str, words: Counter[str]) -> str:
         a = (left.group() if left else "").lower()
         b = (right.group() if right else "").lower()
         whole, hyphened = words[a + b], words[f"{a}-{b}"]
-        known = words[a] and words[b] or words["-" + b] and not words[b]
+        known = (words[a] and words[b]) or (words["-" + b] and not words[b])
         keep = hyphened > whole or (not whole and not hyphened and known)
         text = text[:place] + ("-" if keep else "") + text[place + 1 :]
     return text
@@ -119,7 +117,7 @@ def leave_out_repeats(pages: Sequence[Laid]) -> list[str]:
                 near = (
                     part.y1 < _BAND * page.height
                     if edge == "top"
-                    else part.y0 > (1 - _BAND) * page.height
+                    else (1 - _BAND) * page.height < part.y0 <= page.height
                 )
                 if near:
                     key = (edge, _DIGITS.sub("#", part.text))
@@ -183,7 +181,7 @@ def _half(size: float) -> float:
 
 def continue_tables(pages: Sequence[Laid]) -> None:
     """Give a table that goes on from the page before its header and caption back."""
-    for before, page in zip(pages, pages[1:], strict=False):
+    for before, page in pairwise(pages):
         last = open_table(before)
         place = next((i for i, p in enumerate(page.parts) if p.table is not None), None)
         if last is None or place is None or page.number != before.number + 1:

@@ -17,6 +17,7 @@ from .parsed import ParsedText
 _LIST_ITEM = re.compile(r"[ \t]*(?:[-*+•–]|\d{1,3}[.)])[ \t]+\S")
 _DELIMITERS = ",;\t|"
 _SAMPLED = 200  # records that decide on the delimiter and the header
+_YEAR = re.compile(r"(?:19|20)\d\d")
 _NUMBER = re.compile(r"[-+]?[$€£]?\s*\d[\d.,' ]*\s*[%€$£]?")
 
 
@@ -97,9 +98,23 @@ def _delimiter(text: str) -> str:
 
 
 def _has_header(rows: list[list[str]]) -> bool:
-    """Whether the first record names the columns: no numbers in it, all cells told apart."""
+    """Whether the first record names the columns.
+
+    It does unless it repeats itself, or holds a number above other numbers; years may head them.
+    """
     first = [cell.strip() for cell in rows[0]]
     filled = [cell for cell in first if cell]
-    if any(_NUMBER.fullmatch(cell) for cell in filled) or len(set(filled)) < len(filled):
+    if len(rows) < 2 or len(set(filled)) < len(filled):
         return False
-    return len(rows) > 1
+    numbers = [i for i, cell in enumerate(first) if _NUMBER.fullmatch(cell)]
+    if all(_YEAR.fullmatch(first[i]) for i in numbers):
+        return True
+    body = rows[1 : 1 + _SAMPLED]
+    return not any(_is_numeric([row[i] for row in body if i < len(row)]) for i in numbers)
+
+
+def _is_numeric(column: list[str]) -> bool:
+    filled = [cell for cell in column if cell.strip()]
+    return bool(filled) and 2 * sum(bool(_NUMBER.fullmatch(c.strip())) for c in filled) > len(
+        filled
+    )

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,7 +73,7 @@ class Parsers:
         for child in list(self._children):
             self._end(child)
 
-    def parse(self, paths: Iterable[Path]) -> Iterator[Outcome]:
+    def parse(self, paths: Iterable[Path]) -> Generator[Outcome]:
         """Each path once with its document or the error that explains why there is none.
 
         The order is that of completion. At most one document per child is held here or there, so

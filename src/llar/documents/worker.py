@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -25,6 +26,7 @@ _WRITTEN = 512 << 20  # bytes; standard error, files in memory and the unpacked 
 _PR_SET_PDEATHSIG = 1
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - only for files without a name
 _TOO_LARGE = "needs more memory than parse_memory_mb allows"
+_NO_ROOM = re.compile("map segment|allocate memory")
 _MORE_MEMORY = "set parse_memory_mb higher in llar.toml or LLAR_PARSE_MEMORY_MB"
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _FORBIDDEN = (
@@ -64,7 +66,10 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         return {"document": to_json(document)}
     except DocumentError as e:
         return _failure(e)
-    except MemoryError:
+    except (MemoryError, ImportError) as e:
+        # A library that finds no room to load says so as an ImportError.
+        if isinstance(e, ImportError) and not _NO_ROOM.search(str(e)):
+            raise
         # What is left of the address space is in pieces: a fresh process takes the next file.
         return _failure(LimitExceeded(_TOO_LARGE, fix=_MORE_MEMORY)) | {"last": True}
     except RecursionError:

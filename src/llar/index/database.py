@@ -46,25 +46,56 @@ CREATE TABLE files (
   metadata TEXT NOT NULL   -- JSON {key: value}
 ) WITHOUT ROWID;
 CREATE INDEX files_document ON files(document_id);
-CREATE TABLE chunks (
+CREATE TABLE roots (path TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE failures (path TEXT PRIMARY KEY, error TEXT NOT NULL, at TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+_PASSAGES = """
+CREATE TABLE chunks{0} (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   document_id INTEGER NOT NULL REFERENCES documents(id) ON DELETE CASCADE,
   start INTEGER NOT NULL, end INTEGER NOT NULL, kind TEXT NOT NULL,
   prefix TEXT NOT NULL, headings TEXT NOT NULL, first_page INTEGER, last_page INTEGER,
   text TEXT NOT NULL
 );
-CREATE INDEX chunks_document ON chunks(document_id);
-CREATE TABLE vectors (     -- float32, little-endian, one row of `dimension` per chunk by id
+CREATE INDEX chunks{0}_document ON chunks{0}(document_id);
+CREATE TABLE vectors{0} (     -- float32, little-endian, one row of `dimension` per chunk by id
   document_id INTEGER PRIMARY KEY REFERENCES documents(id) ON DELETE CASCADE,
   first_chunk INTEGER NOT NULL, count INTEGER NOT NULL, data BLOB NOT NULL
 );
-CREATE VIRTUAL TABLE words USING fts5(
+CREATE VIRTUAL TABLE words{0} USING fts5(
   terms, tokenize = "unicode61 remove_diacritics 0 tokenchars '_'"
 );
-CREATE VIRTUAL TABLE vocabulary USING fts5vocab(words, row);
-CREATE TABLE roots (path TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE failures (path TEXT PRIMARY KEY, error TEXT NOT NULL, at TEXT NOT NULL) WITHOUT ROWID;
 """
+_VOCABULARY = "CREATE VIRTUAL TABLE vocabulary USING fts5vocab(words, row)"
+NEXT = "_next"  # suffix of the tables that a re-embedding fills, beside the ones in use
+
+
+def create_passages(connection: sqlite3.Connection, suffix: str = "") -> None:
+    """Make empty tables for chunks, their words and their vectors, inside a transaction."""
+    for statement in _PASSAGES.format(suffix).split(";\n"):
+        connection.execute(statement)
+    if not suffix:
+        connection.execute(_VOCABULARY)
+
+
+def drop_passages(connection: sqlite3.Connection, suffix: str = "") -> None:
+    """Drop those tables, inside a transaction."""
+    if not suffix:
+        connection.execute("DROP TABLE vocabulary")
+    for table in ("chunks", "vectors", "words"):
+        connection.execute(f"DROP TABLE IF EXISTS {table}{suffix}")
+
+
+def swap_passages(connection: sqlite3.Connection) -> None:
+    """Put the next tables in the place of those in use, inside a transaction."""
+    drop_passages(connection)
+    for table in ("chunks", "vectors", "words"):
+        connection.execute(f"ALTER TABLE {table}{NEXT} RENAME TO {table}")
+    connection.execute(f"DROP INDEX chunks{NEXT}_document")
+    connection.execute("CREATE INDEX chunks_document ON chunks(document_id)")
+    connection.execute(_VOCABULARY)
 
 
 def now() -> str:
@@ -123,12 +154,14 @@ class Database:
             "chunker": dict(chunker),
             "languages": {},
             "generation": 0,
+            "epoch": 0,
             "tokens": 0,
         }
         draft = folder / f".{FILE}.{os.getpid()}-{threading.get_ident()}"
         with _mapped(draft), contextlib.closing(sqlite3.connect(draft)) as connection:
             connection.execute("PRAGMA synchronous = FULL")
             connection.executescript(_TABLES)
+            create_passages(connection)
             connection.executemany(
                 "INSERT INTO manifest VALUES (?, ?)",
                 [(k, json.dumps(v)) for k, v in manifest.items()],
@@ -188,11 +221,6 @@ class Database:
         if row is None:
             raise CollectionError(f"{self.path} is no llar collection: its manifest has no {key!r}")
         return json.loads(row[0])
-
-    def embedder(self) -> EmbedderIdentity:
-        """The embedder whose vectors this collection holds."""
-        found = self.manifest("embedder")
-        return EmbedderIdentity(**{**found, "languages": tuple(found["languages"])})
 
     def close(self) -> None:
         """Close every thread's connection."""

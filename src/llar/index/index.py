@@ -39,8 +39,18 @@ class Index:
     def __init__(self, name: str, database: Database) -> None:
         self.name = name
         self.database = database
-        self.embedder: EmbedderIdentity = database.embedder()
-        self.chunker: Mapping[str, Any] = database.manifest("chunker")
+
+    @property
+    def embedder(self) -> EmbedderIdentity:
+        """The embedder whose vectors this collection holds, as its manifest says now."""
+        found = self.database.manifest("embedder")
+        return EmbedderIdentity(**{**found, "languages": tuple(found["languages"])})
+
+    @property
+    def chunker(self) -> Mapping[str, Any]:
+        """How documents are chunked: name and max_tokens."""
+        chunker: Mapping[str, Any] = self.database.manifest("chunker")
+        return chunker
 
     @classmethod
     def open(cls, config: Config, name: str) -> Index:
@@ -164,6 +174,13 @@ class Index:
 
     def document(self, document_id: int) -> Document:
         """A whole document as it was indexed. Raises CollectionError where it is gone."""
+        found = self.find_document(document_id)
+        if found is None:
+            raise CollectionError(f"document {document_id} is no longer in {self.name!r}")
+        return found
+
+    def find_document(self, document_id: int) -> Document | None:
+        """A whole document as it was indexed, None where there is none of that id."""
         rows = self._all(
             "SELECT text, min(path), format, size, sha256, title, author, created, modified,"
             " language, pages, blocks, metadata, notes FROM documents"
@@ -172,7 +189,7 @@ class Index:
             (document_id,),
         )
         if not rows:
-            raise CollectionError(f"document {document_id} is no longer in {self.name!r}")
+            return None
         text, source, form, size, sha256, title, author, created, modified, language = rows[0][:10]
         pages, blocks, metadata, notes = rows[0][10:]
         return Document(
@@ -281,11 +298,26 @@ def _insert(
         ),
     )
     document_id = int(cursor.lastrowid or 0)
-    first = connection.execute("SELECT coalesce(max(id), 0) FROM chunks").fetchone()[0] + 1
-    used = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
-    first = max(first, (used[0] if used else 0) + 1)
+    tokens = insert_passages(connection, document_id, document, chunks, vectors)
+    connection.execute("UPDATE manifest SET value = value + ? WHERE key = 'tokens'", (tokens,))
+    return document_id
+
+
+def insert_passages(
+    connection: sqlite3.Connection,
+    document_id: int,
+    document: Document,
+    chunks: Sequence[Chunk],
+    vectors: Matrix,
+    suffix: str = "",
+) -> int:
+    """Store a document's chunks, words and vectors; returns how many words there are."""
+    used = connection.execute(
+        "SELECT seq FROM sqlite_sequence WHERE name = ?", (f"chunks{suffix}",)
+    ).fetchone()
+    first = (used[0] if used else 0) + 1
     connection.executemany(
-        "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO chunks{suffix} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 first + i,
@@ -304,17 +336,14 @@ def _insert(
     )
     words = [terms(chunk_words(document, chunk), document.language) for chunk in chunks]
     connection.executemany(
-        "INSERT INTO words (rowid, terms) VALUES (?, ?)",
+        f"INSERT INTO words{suffix} (rowid, terms) VALUES (?, ?)",
         [(first + i, " ".join(found)) for i, found in enumerate(words)],
     )
     connection.execute(
-        "UPDATE manifest SET value = value + ? WHERE key = 'tokens'", (sum(map(len, words)),)
-    )
-    connection.execute(
-        "INSERT INTO vectors VALUES (?, ?, ?, ?)",
+        f"INSERT INTO vectors{suffix} VALUES (?, ?, ?, ?)",
         (document_id, first, len(chunks), np.ascontiguousarray(vectors, "<f4").tobytes()),
     )
-    return document_id
+    return sum(map(len, words))
 
 
 def chunk_words(document: Document, chunk: Chunk) -> str:

@@ -18,9 +18,8 @@ class Vectors:
     def __init__(self, index: Index) -> None:
         self._index = index
         self._guard = threading.Lock()
-        self._generation = -1
-        dimension = index.embedder.dimension
-        self._matrix: Matrix = np.empty((0, dimension), np.float32)
+        self._state = (-1, -1)  # epoch and generation of what is in memory
+        self._matrix: Matrix = np.empty((0, 0), np.float32)
         self._chunks: NDArray[np.int64] = np.empty(0, np.int64)
         self._documents: NDArray[np.int64] = np.empty(0, np.int64)
 
@@ -56,10 +55,14 @@ class Vectors:
 
     def _current(self) -> tuple[Matrix, NDArray[np.int64], NDArray[np.int64]]:
         with self._guard, self._index.database.read() as connection:
-            generation = self._index.database.manifest("generation")
-            if generation != self._generation:
+            manifest = self._index.database.manifest
+            state = (manifest("epoch"), manifest("generation"))
+            if state[0] != self._state[0]:  # re-embedded: nothing in memory is of use
+                self._matrix = np.empty((0, self._index.embedder.dimension), np.float32)
+                self._chunks = self._documents = np.empty(0, np.int64)
+            if state != self._state:
                 self._reload([r[0] for r in connection.execute("SELECT document_id FROM vectors")])
-                self._generation = generation
+                self._state = state
             return self._matrix, self._chunks, self._documents
 
     def _reload(self, present: list[int]) -> None:

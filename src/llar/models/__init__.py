@@ -55,12 +55,13 @@ def open_reranker(config: Config, name: str) -> Reranker:
 
 def _open(kind: str, config: Config, full_name: str) -> object:
     table = BACKENDS[kind]
-    backend, colon, name = full_name.partition(":")
+    backend, _, name = full_name.partition(":")
     if backend not in table:
         table = _added(kind) | table
     known = ", ".join(sorted(table))
-    if not colon or not name:
-        hint = f"; did you mean {f'{next(iter(table))}:{backend}'!r}?" if backend else ""
+    if not backend or not name:
+        guess = f"{next(iter(table))}:{backend}"
+        hint = f"; did you mean {guess!r}?" if backend and backend not in table else ""
         raise UnknownModel(
             f"{kind} model {full_name!r} names no backend; expected backend:name with a backend "
             f"of {known}{hint}"

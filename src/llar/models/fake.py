@@ -161,12 +161,18 @@ class FakeEmbedder:
             )
         vector = np.zeros(self.identity.dimension, np.float32)
         for word in words:
-            digest = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "big")
-            vector[(digest >> 1) % len(vector)] += 1.0 if digest & 1 else -1.0
+            vector += self._signs(word)
         length = float(np.linalg.norm(vector))
         if length == 0.0:  # no words, or words that cancel each other
             vector[0] = length = 1.0
         return vector / np.float32(length)
+
+    def _signs(self, word: str) -> Matrix:
+        """The word's own direction: +1 or -1 on every axis, by its hash."""
+        size = self.identity.dimension
+        digest = hashlib.shake_128(word.encode()).digest(-(-size // 8))
+        bits = np.unpackbits(np.frombuffer(digest, np.uint8))[:size]
+        return np.where(bits, 1, -1).astype(np.float32)
 
     def close(self) -> None:
         """Nothing to free."""

@@ -13,7 +13,6 @@ from .llamacpp import model_file
 
 __all__ = ["LlamaReranker"]
 
-RANK = 4  # llama.cpp's number for the pooling of a cross-encoder
 SPECIAL = 4  # special tokens around a pair: <s> query </s></s> text </s>
 PAIR = 2048  # tokens of the longest pair; more would reserve memory that no passage needs
 
@@ -21,7 +20,8 @@ PAIR = 2048  # tokens of the longest pair; more would reserve memory that no pas
 class LlamaReranker:
     """A cross-encoder on llama.cpp: reads query and text together and gives one number.
 
-    `context` 0 takes the model's own, at most 2048 tokens for query and text together. Raises ModelCorrupt, ConfigError and EngineError as `llama.Llama` does, EngineError also where
+    `context` 0 takes the model's own, at most 2048 tokens for query and text together.
+    Raises ModelCorrupt, ConfigError and EngineError as `llama.Llama` does, EngineError also where
     the model is no cross-encoder, or is one that llama.cpp does not run as it was trained.
     """
 

@@ -11,7 +11,9 @@ import email.utils
 import ipaddress
 import json
 import random
+import ssl
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -32,7 +34,8 @@ DROPPED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.RemoteProtocolError, 
 class Remote:
     """One server. `url` ends in /v1; `pause` is the first wait between tries, in seconds.
 
-    Every failure is a RemoteError: `status` is what the server answered, None where it did not.
+    `close` ends its connections. Every failure is a RemoteError whose `status` is what the server
+    answered, None where it did not.
     """
 
     def __init__(
@@ -43,12 +46,16 @@ class Remote:
         self.root = self.url.removesuffix("/v1")  # where servers put what OpenAI does not have
         self._retries = retries
         self._pause = pause
+        # Reading the system's certificates takes longer than a request; plain HTTP needs none.
+        secure = self.url.startswith("https:")
         self._client = httpx.Client(
+            verify=True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             headers={"Authorization": f"Bearer {key}"} if key else {},
             timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
             follow_redirects=False,
             trust_env=not _is_local(self.url),  # a proxy cannot reach this machine's loopback
         )
+        self.close = weakref.finalize(self, self._client.close)
 
     @classmethod
     def open(cls, config: Config) -> Remote:
@@ -103,10 +110,6 @@ class Remote:
                 raise RemoteError(f"{url} broke off in the middle of its answer: {e!r}") from e
             except ValueError as e:
                 raise RemoteError(f"{url} sent an event that is no JSON: {text[:200]!r}") from e
-
-    def close(self) -> None:
-        """Close its connections."""
-        self._client.close()
 
     @contextlib.contextmanager
     def _ask(
