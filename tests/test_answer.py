@@ -167,15 +167,13 @@ def test_a_new_subject_is_not_held_to_the_old_one(docs: Collection) -> None:
 def test_passages_are_whole_or_left_out(docs: Collection) -> None:
     hits = docs.search(LEAVE, k=2)
     config = load_config({"max_answer_tokens": 50})
-    full = FakeChat("fake:echo").count_prompt(
-        prompt.build(LEAVE, hits, FakeChat(context=9999), config)[0]
-    )
-    messages, shown = prompt.build(LEAVE, hits, FakeChat(context=full + 50), config)
-    assert shown == 2
-    messages, shown = prompt.build(LEAVE, hits, FakeChat(context=full + 49), config)
-    assert shown == 1
-    assert hits[0].chunk.content in messages[-1].content
-    assert hits[1].chunk.content not in messages[-1].content
+    full = prompt.build(LEAVE, hits, FakeChat(context=9999), config)
+    assert full.tokens == FakeChat().count_prompt(full.messages)
+    assert prompt.build(LEAVE, hits, FakeChat(context=full.tokens + 50), config) == full
+    less = prompt.build(LEAVE, hits, FakeChat(context=full.tokens + 49), config)
+    assert (full.shown, less.shown) == (2, 1)
+    assert hits[0].chunk.content in less.messages[-1].content
+    assert hits[1].chunk.content not in less.messages[-1].content
     with pytest.raises(ContextTooLong, match="has room for"):
         prompt.build(LEAVE, hits, FakeChat(context=60), config)
 

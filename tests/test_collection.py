@@ -361,6 +361,6 @@ def test_json_keeps_every_field_of_the_report(config: llar.Config, folder: Path)
 
     with Collection("c", config=config) as docs:
         report = to_json(docs.add(folder))
-    assert json.loads(json.dumps(report))["added"] == [
+    assert sorted(json.loads(json.dumps(report))["added"]) == [
         os.path.join(folder, "fire.md"), os.path.join(folder, "leave.txt"),
     ]  # fmt: skip

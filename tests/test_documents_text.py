@@ -55,8 +55,8 @@ def test_markdown_blocks_are_spans_of_the_file() -> None:
 def test_html_tables_in_markdown_become_markdown() -> None:
     parsed = read(
         "md",
-        "# T\n\n<table>\n<tr><th>a</th><th>b</th></tr>\n\n<tr><td>1</td><td>2</td></tr>\n</table>\n\n"
-        "After.\n\n```\n<table><tr><td>code</td></tr></table>\n```\n",
+        "# T\n\n<table>\n<tr><th>a</th><th>b</th></tr>\n\n<tr><td>1</td><td>2</td></tr>\n"
+        "</table>\n\nAfter.\n\n```\n<table><tr><td>code</td></tr></table>\n```\n",
     )
     assert pieces(parsed) == [
         ("heading", "# T"),

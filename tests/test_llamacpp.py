@@ -206,7 +206,7 @@ def test_closing_a_stream_stops_the_generation(smol: LlamaChat) -> None:
     next(stream)
     next(stream)
     start = time.monotonic()
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert smol.chat(FRUITS, Options(max_tokens=1)).text
     assert time.monotonic() - start < 10  # 6000 tokens take a minute and more
 
@@ -225,7 +225,7 @@ def test_counting_does_not_wait_for_a_generation(smol: LlamaChat) -> None:
     start = time.monotonic()
     assert smol.count_tokens("hello world") == 2
     assert time.monotonic() - start < 1
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
 
 
 def test_a_closed_model_says_so() -> None:

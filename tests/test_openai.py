@@ -165,7 +165,7 @@ def test_closing_a_stream_hangs_up(server: OpenAIServer) -> None:
     server.failures[CHAT] = [wire.endless]
     stream = chat(server).stream(HELLO)
     assert next(stream).text == "x"
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert server.gone.wait(5)
     assert server.sent_events < 500
 

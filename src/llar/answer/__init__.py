@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from ..config import Config
 from ..index.index import Index
 from ..index.lexical import Lexical
 from ..models.interface import ChatModel, Embedder, Options
-from ..records import Answer, Citation, Hit, Message, Sentence, Usage
+from ..records import Answer, Citation, Hit, Message, Piece, Sentence, Usage
 from ..text import sentences
 from ..text.language import detect_query
 from . import evidence as evidences
 from .check import support
 from .evidence import Evidence, cells
 from .followup import Reading, read
-from .prompt import build
+from .prompt import Prompt, build
 
 ANSWERABLE = 0.45  # least score of the best evidence for a question to be put to the model
 QUOTABLE = 0.5  # least score of a quote that is an answer by itself
@@ -131,43 +132,43 @@ def _written(
     config: Config,
 ) -> Iterator[Sentence]:
     """What the model writes, checked sentence by sentence."""
-    messages, shown = build(question, hits, chat, config)
-    draft.prompt = tuple(messages)
-    usable = [e for e in ranked if e.passage <= shown]
+    prompt = build(question, hits, chat, config)
+    draft.prompt = prompt.messages
+    usable = [e for e in ranked if e.passage <= prompt.shown]
     options = Options(max_tokens=config.max_answer_tokens, temperature=config.temperature)
-    text = ""
     said: set[str] = set()
-    with _timed(draft, "generate"):
-        pieces = chat.stream(messages, options)
-        for piece in pieces:
-            text += piece.text
-            draft.usage = draft.usage + (piece.usage or Usage())
-            *whole, rest = _split(text, hits)
-            for sentence in whole:
-                yield from _checked(sentence, question, usable, draft, embedder, said)
-            text = rest
+    language = hits[0].document.language
+    with _timed(draft, "generate"), closing(chat.stream(prompt.messages, options)) as pieces:
+        for text in _whole_sentences(pieces, prompt, draft, chat, language):
+            yield from _checked(text, question, usable, draft, embedder, said)
             if _astray(draft.sentences):
-                pieces.close()
-                text = ""
                 break
+
+
+def _whole_sentences(
+    pieces: Iterator[Piece], prompt: Prompt, draft: _Draft, chat: ChatModel, language: str | None
+) -> Iterator[str]:
+    """Each sentence as soon as the next one begins; counts what was used, stopped early or not."""
+    text = written = ""
+    try:
+        for piece in pieces:
+            text, written = text + piece.text, written + piece.text
+            draft.usage = piece.usage or draft.usage
+            spans = sentences.split(text, language)
+            for start, end in spans[:-1]:
+                yield text[start:end].strip()
+            text = text[spans[-1][0] :] if spans else text
         if text.strip():
-            yield from _checked(text.strip(), question, usable, draft, embedder, said)
+            yield text.strip()
+    finally:
+        if not draft.usage.prompt_tokens:
+            draft.usage = Usage(prompt.tokens, chat.count_tokens(written))
 
 
 def _astray(sentences: Sequence[Sentence]) -> bool:
     """Is the model no longer saying what the passages say? Then waiting for more is in vain."""
     last = [s.supported for s in sentences[-ASTRAY:]]
     return len(last) == ASTRAY and not any(last)
-
-
-def _split(text: str, hits: Sequence[Hit]) -> list[str]:
-    """The sentences of a growing text; the last is what may still go on."""
-    language = hits[0].document.language
-    spans = sentences.split(text, language)
-    if not spans:
-        return [text]
-    whole = [text[a:b].strip() for a, b in spans[:-1]]
-    return [*whole, text[spans[-1][0] :]]
 
 
 def _checked(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ..config import Config
 from ..errors import ContextTooLong
@@ -11,10 +12,17 @@ from ..prompts import render
 from ..records import Hit, Message
 
 
-def build(
-    question: str, hits: Sequence[Hit], chat: ChatModel, config: Config
-) -> tuple[list[Message], int]:
-    """The messages, and how many of the hits they hold; a passage is shown whole or not at all.
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is sent to the model, how many of the hits it holds, and its tokens."""
+
+    messages: tuple[Message, ...]
+    shown: int
+    tokens: int
+
+
+def build(question: str, hits: Sequence[Hit], chat: ChatModel, config: Config) -> Prompt:
+    """The prompt for a question; a passage is shown whole or not at all.
 
     Raises ContextTooLong where not even the best passage fits beside the answer.
     """
@@ -23,11 +31,11 @@ def build(
         messages = render(config, "answer", question=question, passages=passages(hits[:count]))
         tokens = chat.count_prompt(messages)
         if tokens <= room:
-            return messages, count
+            return Prompt(tuple(messages), count, tokens)
     raise ContextTooLong(
         f"the best passage and the question take {tokens} tokens, but {chat.name} has room for "
         f"{room} beside an answer of {config.max_answer_tokens}",
-        fix="llar config: raise context, or lower max_answer_tokens",
+        fix="set LLAR_CONTEXT higher or LLAR_MAX_ANSWER_TOKENS lower, or take another model",
     )
 
 

@@ -12,8 +12,9 @@ from .compose import Composer, squeeze
 from .docx_styles import Styles, numbering_of, outline_level, read_styles
 from .drawing import chart_table, diagram_lines, formula
 from .marks import superscript
-from .office import Package, Target, attribute, child, facts, local, open_package, relation
+from .office import Package, Target, facts, open_package, relation
 from .parsed import ParsedText
+from .zipped import attribute, child, local
 
 _DELETED = frozenset(("del", "moveFrom", "rPr", "pPr", "instrText", "delText", "fallback"))
 _OFF = ("0", "false", "off", "none")

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from .office import Package, attribute, child, local
+from .office import Package
+from .zipped import attribute, child, local
 
 _LIST = re.compile(r"list (?:bullet|number|continue) ([2-5])$", re.IGNORECASE)
 _HEADING = re.compile(r"heading\s*([1-9])$", re.IGNORECASE)

@@ -7,7 +7,7 @@ from typing import Any
 
 from .compose import squeeze
 from .marks import superscript
-from .office import attribute, child, local
+from .zipped import attribute, child, local
 
 _MOST_POINTS = 10_000
 _PROPERTIES = frozenset(("rPr", "ctrlPr", "sSupPr", "sSubPr", "fPr", "radPr", "dPr", "naryPr"))

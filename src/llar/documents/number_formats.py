@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from .office import Package, attribute, child, local
+from .office import Package
+from .zipped import attribute, child, local
 
 # Built-in formats that have a meaning; ECMA-376 part 1, 18.8.30. The others are plain numbers.
 _BUILT_IN = {

@@ -1,4 +1,4 @@
-"""Office packages (docx, pptx, xlsx): a zip of XML parts, opened only after its sizes are checked.
+"""Office packages (docx, pptx, xlsx): zip files of XML parts with relationships between them.
 
 The parts are read directly with lxml. That keeps three libraries, their start-up time and their
 own ways of opening hostile files out of the product; tests write the files with those libraries.
@@ -6,21 +6,13 @@ own ways of opening hostile files out of the product; tests write the files with
 
 from __future__ import annotations
 
-import io
 import posixpath
 import zipfile
-import zlib
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, Any
 
-from lxml import etree
-
-from ..errors import DocumentError, LimitExceeded, LockedDocument, UnsupportedFormat
-
-MOST_ENTRIES = 50_000
-MOST_BYTES = 2 << 30  # all parts together, unpacked
-MOST_RATIO = 100  # unpacked to packed; real documents stay below 40
-RATIO_FROM = 64 << 20  # smaller packages cannot hurt, whatever their ratio
+from ..errors import DocumentError, UnsupportedFormat
+from .zipped import local, open_part, open_zip, parse_xml
 
 # A main part's content type holds one of these; the rest of it says template, macros, strict ...
 _MAIN = {
@@ -59,9 +51,9 @@ class Package:
 
     def open(self, part: str) -> IO[bytes]:
         """A part's bytes as a stream. Raises DocumentError where it is missing or damaged."""
-        return _open(self.archive, self._names.get(part.lower(), part))
+        return open_part(self.archive, self._names.get(part.lower(), part))
 
-    def xml(self, part: str) -> etree._Element:
+    def xml(self, part: str) -> Any:
         """A part's root element."""
         with self.open(part) as stream:
             return parse_xml(stream, part)
@@ -93,28 +85,6 @@ class Package:
         return None
 
 
-def open_zip(data: bytes) -> zipfile.ZipFile:
-    """A zip whose declared sizes are within bounds; Python never unpacks past them.
-
-    Raises LimitExceeded for a zip bomb and DocumentError for a damaged zip.
-    """
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
-    except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError) as e:
-        raise DocumentError(f"is a damaged or cut-off zip file ({e})") from e
-    entries = archive.infolist()
-    if len(entries) > MOST_ENTRIES:
-        raise LimitExceeded(f"holds {len(entries)} parts; at most {MOST_ENTRIES} are read")
-    unpacked = sum(e.file_size for e in entries)
-    if unpacked > MOST_BYTES:
-        raise LimitExceeded(f"unpacks to {unpacked >> 20} MiB; at most {MOST_BYTES >> 20} are read")
-    if unpacked > RATIO_FROM and unpacked > MOST_RATIO * len(data):
-        raise LimitExceeded(
-            f"unpacks to {unpacked // len(data)} times its size, as only zip bombs do"
-        )
-    return archive
-
-
 def main_part_format(data: bytes) -> str | None:
     """ "docx", "pptx" or "xlsx" for an office package, None for any other zip."""
     with open_zip(data) as archive:
@@ -130,50 +100,7 @@ def open_package(data: bytes) -> Package:
     return _open_package(archive, {e.filename.lower(): e.filename for e in archive.infolist()})
 
 
-def parse_xml(stream: IO[bytes], name: str) -> etree._Element:
-    """An XML part's root. Entities are never expanded and a document type is refused."""
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_pis=True,
-        remove_comments=True,
-    )  # fmt: skip
-    try:
-        root = etree.parse(stream, parser)
-    except etree.XMLSyntaxError as e:
-        raise DocumentError(f"its part {name!r} is not well-formed XML ({e.msg})") from e
-    except (zipfile.BadZipFile, zlib.error, EOFError) as e:
-        raise DocumentError(f"its part {name!r} is damaged ({e})") from e
-    if root.docinfo.internalDTD is not None or root.docinfo.doctype:
-        raise DocumentError(f"its part {name!r} declares a document type, which may hide a bomb")
-    return root.getroot()
-
-
-def local(element: etree._Element) -> str:
-    """An element's name without its namespace: transitional and strict files differ only there."""
-    tag = element.tag
-    return tag.rsplit("}", 1)[-1] if isinstance(tag, str) else ""
-
-
-def attribute(element: etree._Element, name: str) -> str | None:
-    """An attribute by its name without namespace."""
-    value = element.get(name)
-    if value is not None:
-        return str(value)
-    for key, value in element.attrib.items():
-        if str(key).rsplit("}", 1)[-1] == name:
-            return str(value)
-    return None
-
-
-def child(element: etree._Element | None, *path: str) -> etree._Element | None:
-    """The first descendant along a path of names, None where the path breaks."""
-    for name in path:
-        if element is None:
-            return None
-        element = next((c for c in element if local(c) == name), None)
-    return element
-
-
-def relation(element: etree._Element, name: str = "id") -> str | None:
+def relation(element: Any, name: str = "id") -> str | None:
     """A relationship identifier, in the transitional or the strict namespace."""
     for space in (_RELATIONSHIPS, _STRICT):
         value = element.get(f"{{{space}}}{name}")
@@ -236,7 +163,7 @@ def _open_package(archive: zipfile.ZipFile, names: dict[str, str]) -> Package:
 
 
 def _content_types(archive: zipfile.ZipFile, names: dict[str, str]) -> dict[str, str]:
-    with _open(archive, names["[content_types].xml"]) as stream:
+    with open_part(archive, names["[content_types].xml"]) as stream:
         root = parse_xml(stream, "[Content_Types].xml")
     types: dict[str, str] = {}
     defaults = {
@@ -251,17 +178,6 @@ def _content_types(archive: zipfile.ZipFile, names: dict[str, str]) -> dict[str,
             part = element.get("PartName", "").lstrip("/").lower()
             types[part] = element.get("ContentType", "")
     return types
-
-
-def _open(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
-    try:
-        return archive.open(name)
-    except KeyError as e:
-        raise DocumentError(f"has no part {name!r}") from e
-    except RuntimeError as e:  # zipfile's word for an encrypted entry
-        raise LockedDocument("is a zip file locked with a password") from e
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as e:
-        raise DocumentError(f"its part {name!r} is damaged ({e})") from e
 
 
 def _resolve(folder: str, target: str) -> str:

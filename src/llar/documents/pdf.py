@@ -26,6 +26,8 @@ _MOST_PAGES = 1_000_000  # liteparse by itself stops at 1,000 and does not say s
 _STRANGE = re.compile("[\ufffd\ue000-\uf8ff]")  # letters whose meaning the file does not tell
 _MUCH = 0.2  # share of them above which a text layer is called garbled
 _LISTED = 20  # pages named one by one in the notes
+_FEW = 10  # a page with fewer words is looked at for pictures
+_PICTURE = 0.5  # share of such a page that a picture covers where the text is likely in it
 
 
 def parse_pdf(path: Path, *, password: str | None = None) -> ParsedText:
@@ -56,7 +58,7 @@ def read_page(path: Path, number: int, *, password: str | None = None) -> Sheet:
 def _parse(path: Path, password: str | None, raw: RawDocument | None) -> ParsedText:
     notes: list[str] = []
     pages: list[Laid] = []
-    empty: list[int] = []
+    sparse: list[int] = []
     result: ParseResult | None = None
     total = 0
     for batch in _batches(path, password):
@@ -66,13 +68,15 @@ def _parse(path: Path, password: str | None, raw: RawDocument | None) -> ParsedT
         for page in result.pages:
             sheet = _sheet(path, password, page, raw)
             pages.append(lay_out(sheet, open_table(pages[-1]) if pages else None))
-            if not (sheet.runs or sheet.filled or sheet.number in failed):
-                empty.append(sheet.number)
-            elif _is_garbled(sheet):
+            if sum(len(run) for run in sheet.runs) < _FEW and sheet.number not in failed:
+                sparse.append(sheet.number)
+            if _is_garbled(sheet):
                 notes.append(f"page {sheet.number}: its text layer is garbled")
+    if raw is None:
+        notes.append("text that the parser leaves out could not be looked for")
     if result is None or not pages:
         raise DocumentError("; ".join(["has no page that can be read", *notes]))
-    notes += _without_text(path, password, empty)
+    notes += _pictures(path, password, sparse)
     text, blocks, spans, running = assemble(pages)
     info = join_info(raw.info() if raw else {}, result.doc_meta)
     return ParsedText(
@@ -162,22 +166,38 @@ def _is_garbled(sheet: Sheet) -> bool:
     return not text.isascii() and len(_STRANGE.findall(text)) > _MUCH * len(text)
 
 
-def _without_text(path: Path, password: str | None, empty: Sequence[int]) -> list[str]:
-    """Notes for those of the pages without words that show something."""
-    if not empty:
+def _pictures(path: Path, password: str | None, sparse: Sequence[int]) -> list[str]:
+    """Notes for those of the pages with next to no words that show pictures instead."""
+    if not sparse:
         return []
     from liteparse import ParseError
 
-    parser = _parser(password)
     try:
-        found = {s.page_number: s for s in parser.is_complex(path)}
+        seen = {s.page_number: s for s in _parser(password).is_complex(path)}
     except ParseError as e:
         raise _ours(e, password) from e
-    shown = [n for n in empty if n in found and (found[n].reasons or found[n].image_coverage > 0)]
-    notes = [f"page {n}: no text layer (scanned?)" for n in shown[:_LISTED]]
-    if len(shown) > _LISTED:
-        rest = ", ".join(str(n) for n in shown[_LISTED:])
-        notes.append(f"pages {rest}: no text layer (scanned?)")
+    scanned: list[int] = []
+    drawn: list[int] = []
+    for number in sparse:
+        stats = seen.get(number)
+        if stats is None:
+            continue
+        bare = stats.text_length == 0
+        if stats.full_page_image or stats.image_coverage > (0 if bare else _PICTURE):
+            scanned.append(number)
+        elif bare and stats.layout is not None and stats.layout.figure_count:
+            drawn.append(number)
+    return [
+        *_each(scanned, "no text layer (scanned?)"),
+        *_each(drawn, "holds a drawing and no text"),
+    ]
+
+
+def _each(pages: Sequence[int], what: str) -> list[str]:
+    """A note for each page; one for all that come after the first few."""
+    notes = [f"page {n}: {what}" for n in pages[:_LISTED]]
+    if len(pages) > _LISTED:
+        notes.append(f"pages {', '.join(str(n) for n in pages[_LISTED:])}: {what}")
     return notes
 
 

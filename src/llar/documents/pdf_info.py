@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from liteparse.types import DocumentMetadata
 
 _DATE = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:(Z)|([+\-])(\d\d)'?(\d\d)?'?)?")
+_EMPTY = {"untitled", "anonymous", "unspecified", "unknown", "(anonymous)", "(unspecified)"}
 _DC = "{http://purl.org/dc/elements/1.1/}"
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 
@@ -33,6 +34,7 @@ class Info:
 
 def join_info(entries: Mapping[str, str], meta: DocumentMetadata | None) -> Info:
     """Join the Info dictionary with the XMP packet, which fills what the former leaves empty."""
+    entries = {name: text for name, text in entries.items() if text.lower() not in _EMPTY}
     packet = _from_xmp(meta.xmp if meta else None)
     created = iso_date(entries.get("CreationDate") or (meta.creation_date if meta else None))
     modified = iso_date(entries.get("ModDate") or (meta.mod_date if meta else None))

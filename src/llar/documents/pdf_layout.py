@@ -21,6 +21,7 @@ _INDENT = 0.45  # ems behind a bullet that could also be a word
 
 SPLIT_WORD = "\ufdd0"  # stands where a line ended in a hyphen; resolved with the whole document
 _BULLET = re.compile(r"[•◦▪▫‣·●○■□❑➢➤✓✔\x00-\x1f\x7f-\x9f\uf000-\uf0ff–—*-]$|o$")
+_WITHOUT_SPACES = re.compile("[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")  # Chinese, Japanese
 _NUMBER = re.compile(r"(?:\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)])$")
 
 
@@ -251,7 +252,7 @@ def join_lines(texts: Sequence[str]) -> str:
             and following[:1].islower()
         ):
             text = text[:-1] + SPLIT_WORD + following
-        elif len(text) > 1 and text[-1] in "-/–" and not text[-2].isspace():
+        elif (len(text) > 1 and text[-1] in "-/–" and not text[-2].isspace()) or (_WITHOUT_SPACES.match(text[-1]) and _WITHOUT_SPACES.match(following[:1])):
             text += following
         else:
             text += " " + following

@@ -10,9 +10,10 @@ from .compose import Composer, squeeze
 from .drawing import chart_table, diagram_lines, formula
 from .markdown_table import Cell, spread
 from .marks import superscript
-from .office import Package, Target, attribute, child, facts, local, open_package, relation
+from .office import Package, Target, facts, open_package, relation
 from .parsed import ParsedText
 from .reading_order import Box, in_reading_order
+from .zipped import attribute, child, local
 
 _TITLES = frozenset(("title", "ctrTitle"))
 _NUMBERS = frozenset(("sldNum", "dt"))

@@ -14,8 +14,9 @@ from .cells import Grid, regions
 from .compose import Composer, squeeze
 from .drawing import chart_table
 from .number_formats import NumberFormats, read_formats
-from .office import Package, attribute, child, facts, local, open_package, relation
+from .office import Package, facts, open_package, relation
 from .parsed import ParsedText
+from .zipped import attribute, child, local
 
 _REFERENCE = re.compile(r"([A-Z]{1,3})(\d{1,7})")
 

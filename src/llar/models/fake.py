@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from threading import Lock
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from ..config import Config
 from ..errors import ConfigError, ContextTooLong, EngineError, UnknownModel
 from ..records import Completion, Message, Piece, TokenProbability, Usage
-from .interface import DEFAULTS, EmbedderIdentity, Matrix, Options
+from .interface import DEFAULTS, EmbedderIdentity, Matrix, Options, Pieces
 
 __all__ = ["FakeChat", "FakeEmbedder", "FakeReranker"]
 
@@ -55,7 +55,7 @@ class FakeChat:
         """The rule's answer, cut at max_tokens and stop as a real model's would be."""
         return _join(self.name, self.stream(messages, options))
 
-    def stream(self, messages: Sequence[Message], options: Options = DEFAULTS) -> Iterator[Piece]:
+    def stream(self, messages: Sequence[Message], options: Options = DEFAULTS) -> Pieces:
         """Like chat, one token at a time."""
         used = self.count_prompt(messages)
         self._check(used, options)
@@ -102,7 +102,7 @@ class FakeChat:
                 f"{options.max_tokens or 1} do not fit the context of {self.context}"
             )
 
-    def _write(self, text: str, used: int, options: Options) -> Iterator[Piece]:
+    def _write(self, text: str, used: int, options: Options) -> Pieces:
         if options.schema is not None:
             _check_json(self.name, text)
         for stop in options.stop:
@@ -201,7 +201,7 @@ class FakeReranker:
         """Nothing to free."""
 
 
-def _join(name: str, pieces: Iterator[Piece]) -> Completion:
+def _join(name: str, pieces: Pieces) -> Completion:
     parts = list(pieces)
     last = parts[-1]
     tokens = tuple(token for part in parts for token in part.tokens)

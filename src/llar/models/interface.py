@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..records import Completion, Message, Piece
 
 Matrix = NDArray[np.float32]
+Pieces = Generator[Piece, None, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,8 @@ class ChatModel(Protocol):
 
     def chat(self, messages: Sequence[Message], options: Options = ...) -> Completion: ...
 
-    def stream(self, messages: Sequence[Message], options: Options = ...) -> Iterator[Piece]:
-        """Like chat, in pieces; closing the iterator stops the generation."""
+    def stream(self, messages: Sequence[Message], options: Options = ...) -> Pieces:
+        """Like chat, in pieces; closing the generator stops the generation."""
         ...
 
     def complete(self, prompt: str, options: Options = ...) -> Completion:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..config import Config
 from ..errors import ConfigError, ContextTooLong, EngineError, ModelCorrupt
 from ..records import Completion, Message, Piece, TokenProbability, Usage
-from .interface import DEFAULTS, Options
+from .interface import DEFAULTS, Options, Pieces
 from .llama import Llama
 
 __all__ = ["LlamaChat", "model_file"]
@@ -55,8 +55,8 @@ class LlamaChat:
         text = answer["choices"][0]["message"]["content"] or ""
         return self._completion(answer, text, options)
 
-    def stream(self, messages: Sequence[Message], options: Options = DEFAULTS) -> Iterator[Piece]:
-        """Like chat, in pieces; closing the iterator stops the generation."""
+    def stream(self, messages: Sequence[Message], options: Options = DEFAULTS) -> Pieces:
+        """Like chat, in pieces; closing the generator stops the generation."""
         body = self._chat_body(messages, options)
         body["stream_options"] = {"include_usage": True}
         return self._pieces(body, options)
@@ -84,7 +84,7 @@ class LlamaChat:
         """Free the model; requests still running fail."""
         self._llama.close()
 
-    def _pieces(self, body: dict[str, Any], options: Options) -> Iterator[Piece]:
+    def _pieces(self, body: dict[str, Any], options: Options) -> Pieces:
         finish, usage = None, None
         for event in self._llama.socket.stream("/v1/chat/completions", body):
             if event.get("usage"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from ..config import Config
 from ..errors import ConfigError, ContextTooLong, RemoteError, UnknownModel
 from ..records import Completion, Message, Piece, TokenProbability, Usage
-from .interface import DEFAULTS, EmbedderIdentity, Matrix, Options
+from .interface import DEFAULTS, EmbedderIdentity, Matrix, Options, Pieces
 from .remote import Remote
 
 __all__ = ["OpenAIChat", "OpenAIEmbedder"]
@@ -109,8 +109,8 @@ class OpenAIChat:
         except (KeyError, IndexError, TypeError, ValueError) as e:
             raise self._malformed(answer) from e
 
-    def stream(self, messages: Sequence[Message], options: Options = DEFAULTS) -> Iterator[Piece]:
-        """Like chat, in pieces; closing the iterator stops the generation."""
+    def stream(self, messages: Sequence[Message], options: Options = DEFAULTS) -> Pieces:
+        """Like chat, in pieces; closing the generator stops the generation."""
         body = self._chat_body(messages, options)
         body["stream_options"] = {"include_usage": True}
         return self._pieces(body)
@@ -140,7 +140,7 @@ class OpenAIChat:
         """Close the connections."""
         self._remote.close()
 
-    def _pieces(self, body: dict[str, Any]) -> Iterator[Piece]:
+    def _pieces(self, body: dict[str, Any]) -> Pieces:
         finish: str | None = None
         usage = None
         for event in self._remote.stream("/chat/completions", body):
