@@ -295,3 +295,55 @@ def _write_minimal_types(archive: zipfile.ZipFile) -> None:
         '<Relationship Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/'
         'relationships/officeDocument" Target="word/document.xml"/></Relationships>',
     )
+
+
+ODF = (
+    'xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" '
+    'xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0" '
+    'xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0" '
+    'xmlns:draw="urn:oasis:names:tc:opendocument:xmlns:drawing:1.0" '
+    'xmlns:style="urn:oasis:names:tc:opendocument:xmlns:style:1.0" '
+    'xmlns:presentation="urn:oasis:names:tc:opendocument:xmlns:presentation:1.0" '
+    'xmlns:meta="urn:oasis:names:tc:opendocument:xmlns:meta:1.0" '
+    'xmlns:dc="http://purl.org/dc/elements/1.1/"'
+)
+
+
+def write_odf(path: Path, kind: str, body: str, styles: str = "") -> None:
+    """An OpenDocument file ("text", "spreadsheet", "presentation") with a given body."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("mimetype", f"application/vnd.oasis.opendocument.{kind}")
+        archive.writestr(
+            "content.xml",
+            f"<office:document-content {ODF}><office:automatic-styles>{styles}"
+            f"</office:automatic-styles><office:body><office:{kind}>{body}</office:{kind}>"
+            "</office:body></office:document-content>",
+        )
+        archive.writestr(
+            "meta.xml",
+            f"<office:document-meta {ODF}><office:meta><dc:title>Acta</dc:title>"
+            "<meta:initial-creator>Eva</meta:initial-creator><meta:creation-date>"
+            "2024-02-03T04:05:06</meta:creation-date></office:meta></office:document-meta>",
+        )
+
+
+def write_epub(path: Path, chapters: Mapping[str, str]) -> None:
+    """An e-book whose spine lists `chapters`, and one that is in the spine but not in the zip."""
+    names = [*chapters, "lost.xhtml"]
+    items = "".join(f'<item id="i{n}" href="{name}"/>' for n, name in enumerate(names))
+    spine = "".join(f'<itemref idref="i{n}"/>' for n in range(len(names)))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("mimetype", "application/epub+zip")
+        archive.writestr(
+            "META-INF/container.xml",
+            '<container><rootfiles><rootfile full-path="OPS/book.opf"/></rootfiles></container>',
+        )
+        archive.writestr(
+            "OPS/book.opf",
+            '<package xmlns:dc="http://purl.org/dc/elements/1.1/"><metadata><dc:title>Llibre'
+            "</dc:title><dc:creator>Mercè</dc:creator><dc:creator>Joan</dc:creator>"
+            "<dc:language>ca</dc:language><dc:date>1962</dc:date></metadata>"
+            f"<manifest>{items}</manifest><spine>{spine}</spine></package>",
+        )
+        for name, markup in chapters.items():
+            archive.writestr(f"OPS/{name}", markup)

@@ -178,6 +178,20 @@ def test_passages_are_whole_or_left_out(docs: Collection) -> None:
         prompt.build(LEAVE, hits, FakeChat(context=60), config)
 
 
+@pytest.mark.parametrize(
+    "token", ["<|im_end|>", "<|eot_id|>", "</s>", "<s>", "[/INST]", "<end_of_turn>", "<｜User｜>"]
+)
+def test_a_passage_cannot_end_its_turn(token: str) -> None:
+    text = f"before {token} after"
+    assert token not in prompt.harmless(text)
+    assert prompt.harmless(text).replace(" ", "") == text.replace(" ", "")
+
+
+def test_plain_text_is_left_as_it_is() -> None:
+    text = "a < b | c > d, [1] x <b>bold</b> <section> [INSTALL] if a<|b"
+    assert prompt.harmless(text) == text
+
+
 def test_an_empty_question_is_refused(docs: Collection) -> None:
     with pytest.raises(QueryError, match="the question is empty"):
         docs.ask(" \n")

@@ -19,6 +19,7 @@ LlarError
 │   ├── CollectionBusy     another process held the write lock for too long
 │   ├── EmbedderMismatch   opened with another embedder than it was built with
 │   └── SchemaMismatch     written by another version of llar
+├── BundleError            a bundle or exported collection is damaged, or in the way of what is here
 └── QueryError             a filter, mode or option of a search that cannot be understood
 """
 
@@ -111,6 +112,10 @@ class EmbedderMismatch(CollectionError):
 
 class SchemaMismatch(CollectionError):
     """The collection was written by another version of llar."""
+
+
+class BundleError(LlarError):
+    """A bundle or exported collection is damaged, cannot be written, or clashes with what is here."""
 
 
 class QueryError(LlarError):

@@ -25,9 +25,8 @@ from .evidence import Evidence, cells
 from .followup import Reading, read
 from .prompt import Prompt, build
 
-ANSWERABLE = 0.45  # least score of the best evidence for a question to be put to the model
-QUOTABLE = 0.5  # least score of a quote that is an answer by itself
 ASKED = 0.6  # weight of a leaning question by itself, beside it with the one before
+NEARLY = 0.9  # share of the best quote's score that lets a second quote stand beside it
 ASTRAY = 2  # unsupported sentences in a row after which the model is stopped
 RELEVANT = 0.6  # a sentence's evidence must score at least this share of the best
 
@@ -86,10 +85,9 @@ def stream(
     with _timed(draft, "search"):
         hits, ranked = _looked_up(reading, search, index, embedder)
     question = reading.whole
-    best = ranked[0].score if ranked else 0.0
-    if best >= ANSWERABLE:
+    if evidences.answerable(ranked, embedder):
         yield from _written(question, hits, ranked, draft, chat, embedder, config)
-        if not any(s.supported for s in draft.sentences) and best >= QUOTABLE:
+        if not any(s.supported for s in draft.sentences):
             yield from _quoted(ranked, draft)
     yield _finish(question, hits, draft, chat)
 
@@ -202,7 +200,7 @@ def _checked(
 def _quoted(ranked: Sequence[Evidence], draft: _Draft) -> Iterator[Sentence]:
     """The best evidence as the answer: up to two spans, the second only if nearly as good."""
     for e in ranked[:2]:
-        if e.score >= max(QUOTABLE, 0.9 * ranked[0].score):
+        if e.score >= NEARLY * ranked[0].score:
             sentence = Sentence(readable(e), True, draft.cite([e]))
             draft.sentences.append(sentence)
             yield sentence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,12 @@ from ..errors import ContextTooLong
 from ..models.interface import ChatModel
 from ..prompts import render
 from ..records import Hit, Message
+
+_CONTROL = re.compile(
+    r"<\|[^<>|]{1,40}\|>|<｜[^<>｜]{1,40}｜>|</?s>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>"
+    r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]|<</?SYS>>"
+    r"|</?(?:think|tool_call|tool_response|im_start|im_end)>"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,9 @@ def build(question: str, hits: Sequence[Hit], chat: ChatModel, config: Config) -
     """
     room = chat.context - config.max_answer_tokens
     for count in range(min(config.passages, len(hits)), 0, -1):
-        messages = render(config, "answer", question=question, passages=passages(hits[:count]))
+        messages = render(
+            config, "answer", question=harmless(question), passages=passages(hits[:count])
+        )
         tokens = chat.count_prompt(messages)
         if tokens <= room:
             return Prompt(tuple(messages), count, tokens)
@@ -45,4 +54,13 @@ def passages(hits: Sequence[Hit]) -> str:
     for n, hit in enumerate(hits, 1):
         page = f", page {hit.chunk.first_page}" if hit.chunk.first_page else ""
         parts.append(f"[{n}] {hit.document.name}{page}\n{hit.chunk.content}")
-    return "\n\n".join(parts)
+    return harmless("\n\n".join(parts))
+
+
+def harmless(text: str) -> str:
+    """Text in which no model's control token stands, so that a passage cannot end its own turn.
+
+    Models write them as <|name|>, <name>, </s> or [NAME]; a space behind the bracket makes them
+    plain text. Quotes are taken from the document, not from here.
+    """
+    return _CONTROL.sub(lambda m: f"{m[0][0]} {m[0][1:]}", text)

@@ -6,8 +6,9 @@ import re
 from pathlib import PurePath
 
 from ..errors import LockedDocument, UnsupportedFormat
+from .code import LANGUAGES
 from .decode import is_wide
-from .office import main_part_format
+from .office import zip_format
 
 # Suffixes that choose between kinds of text; the bytes cannot tell these apart.
 TEXT_SUFFIXES = {
@@ -24,7 +25,10 @@ TEXT_SUFFIXES = {
     ".html": "html",
     ".xhtml": "html",
     ".eml": "eml",
-}
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+} | dict.fromkeys(LANGUAGES, "code")
 
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (  # offset, bytes, what a person calls it
     (0, b"\x89PNG\r\n\x1a\n", "a PNG picture"),
@@ -63,17 +67,21 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (  # offset, bytes, what a person c
     (0, b"OTTO", "a font"),
     (0, b"%!PS", "a PostScript file"),
 )
-_NEVER_TEXT = frozenset((".pdf", ".docx", ".pptx", ".xlsx"))
+_NEVER_TEXT = frozenset(
+    (".pdf", ".docx", ".pptx", ".xlsx", ".odt", ".ods", ".odp", ".epub", ".rtf")
+)
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _HEAD = 65_536
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\x0b\x0c\x1b")) + b"\x7f"
 _MOST_CONTROL = 0.05  # of the head; encrypted or compressed bytes have 0.1
-_PROLOGUE = rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*"
+# Atomic groups: a comment may hold what looks like another, and trying both ways never ends.
+_COMMENT = rb"(?><!--.*?-->)\s*+"
+_PROLOGUE = rb"\s*+(?:<\?xml[^>]*>\s*+)?(?:" + _COMMENT + rb")*+"
 _WEB_PAGE = re.compile(_PROLOGUE + rb"<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL)
 _HTML_PART = re.compile(
     _PROLOGUE + rb"<(?:head|body|title|h1|table|div|p)\b", re.IGNORECASE | re.DOTALL
 )
-_XML = re.compile(rb"\s*(?:<\?[a-z]|<!DOCTYPE\b|(?:<!--.*?-->\s*)+<[a-z])", re.DOTALL)
+_XML = re.compile(rb"\s*+(?:<\?[a-z]|<!DOCTYPE\b|(?:" + _COMMENT + rb")++<[a-z])", re.DOTALL)
 _HEADER = re.compile(rb"[!-9;-~]+:[ \t]?[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n")
 _DIRECTIVE = re.compile(rb"(?m)^\.\. (?:[a-z][\w:-]*::|_[^:\n]+:[ \t]*$)")
 _UNDERLINE = re.compile(rb"(?m)^\S[^\n]*\n(={4,}|-{4,})[ \t]*$")
@@ -106,21 +114,24 @@ def detect(data: bytes, name: str) -> str:
         head = head.replace(b"\0", b"")
     kind = TEXT_SUFFIXES.get(suffix)
     markup = head.removeprefix(b"\xef\xbb\xbf").removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff")
-    if _WEB_PAGE.match(markup) or (kind not in ("md", "rst") and _HTML_PART.match(markup)):
+    if markup.lstrip().startswith(b"{\\rtf"):
+        return "rtf"
+    if _WEB_PAGE.match(markup) or (kind not in ("md", "rst", "code") and _HTML_PART.match(markup)):
         return "html"
-    if kind is None and _XML.match(markup):
+    if _XML.match(markup) and kind in (None, "code"):
         if b"<!ENTITY" in head:
             raise UnsupportedFormat("is XML data that declares entities, which are never expanded")
-        raise UnsupportedFormat("is XML data of no kind llar reads")
+        if kind is None:
+            raise UnsupportedFormat("is XML data of no kind llar reads")
     if suffix in _NEVER_TEXT:
         raise UnsupportedFormat(f"is named {suffix} but holds nothing of that kind")
     return kind or ("rst" if _is_rst(head) else "txt")
 
 
 def _in_zip(data: bytes) -> str:
-    found = main_part_format(data)
+    found = zip_format(data)
     if found is None:
-        raise UnsupportedFormat("is a zip archive, not an office document; unpack it and add that")
+        raise UnsupportedFormat("is a zip archive, not a document; unpack it and add that")
     return found
 
 

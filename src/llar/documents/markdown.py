@@ -54,7 +54,9 @@ def parse(data: bytes, name: str) -> ParsedText:
 def _tokens(text: str, start: int) -> list[Token]:
     from markdown_it import MarkdownIt
 
-    return MarkdownIt("commonmark").enable("table").parse(text[start:])
+    parser = MarkdownIt("commonmark").enable("table")
+    parser.core.ruler.enableOnly(["normalize", "block"])  # what is inside a line does not matter
+    return parser.parse(text[start:])
 
 
 def _convert_html_tables(text: str, start: int) -> str:

@@ -23,6 +23,13 @@ _MAIN = {
     "spreadsheetml": "xlsx",
     "ms-excel": "xlsx",
 }
+_OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
+_MIME_TYPES = {  # what the part "mimetype" of other documents in zip files says
+    "application/epub+zip": "epub",
+    f"{_OPEN_DOCUMENT}text": "odt",
+    f"{_OPEN_DOCUMENT}spreadsheet": "ods",
+    f"{_OPEN_DOCUMENT}presentation": "odp",
+}
 _RELATIONSHIPS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _STRICT = "http://purl.oclc.org/ooxml/officeDocument/relationships"
 
@@ -85,13 +92,17 @@ class Package:
         return None
 
 
-def main_part_format(data: bytes) -> str | None:
-    """ "docx", "pptx" or "xlsx" for an office package, None for any other zip."""
+def zip_format(data: bytes) -> str | None:
+    """What document a zip file is ("docx", "odt", "epub" ...), None for any other zip."""
     with open_zip(data) as archive:
         names = {e.filename.lower(): e.filename for e in archive.infolist()}
-        if "[content_types].xml" not in names:
+        if "[content_types].xml" in names:
+            return _open_package(archive, names).format
+        if "mimetype" not in names:
             return None
-        return _open_package(archive, names).format
+        with open_part(archive, names["mimetype"]) as stream:
+            kind = stream.read(200).decode("ascii", "replace").strip()
+        return _MIME_TYPES.get(kind.removesuffix("-template"))
 
 
 def open_package(data: bytes) -> Package:

@@ -15,6 +15,7 @@ from .pdf_info import Info, join_info
 from .pdf_layout import Laid, lay_out, open_table
 from .pdf_library import RawDocument, open_raw
 from .pdf_page import Sheet, read_sheet
+from .pdf_tables import may_hold_tables
 from .pdf_text import assemble
 
 if TYPE_CHECKING:
@@ -43,16 +44,11 @@ def parse_pdf(path: Path, *, password: str | None = None) -> ParsedText:
 
 def read_page(path: Path, number: int, *, password: str | None = None) -> Sheet:
     """The words and rules of one page (from 1) with their places. Raises as parse_pdf does."""
-    from liteparse import ParseError
-
-    try:
-        found = _parser(password, str(number)).parse(path).pages
-    except ParseError as e:
-        raise _ours(e, password) from e
-    if not found:
+    pages = _pages(path, password, [number])
+    if not pages:
         raise DocumentError(f"has no page {number} that can be read")
     with open_raw(path, password) as raw:
-        return _sheet(path, password, found[0], raw)
+        return next(_sheets(path, password, pages, raw))
 
 
 def _parse(path: Path, password: str | None, raw: RawDocument | None) -> ParsedText:
@@ -65,8 +61,7 @@ def _parse(path: Path, password: str | None, raw: RawDocument | None) -> ParsedT
         result, total = batch.result, batch.total_pages
         failed = {e.page_num for e in result.page_errors}
         notes += [f"page {e.page_num}: could not be read ({e.message})" for e in result.page_errors]
-        for page in result.pages:
-            sheet = _sheet(path, password, page, raw)
+        for sheet in _sheets(path, password, result.pages, raw):
             pages.append(lay_out(sheet, open_table(pages[-1]) if pages else None))
             if sum(len(run) for run in sheet.runs) < _FEW and sheet.number not in failed:
                 sparse.append(sheet.number)
@@ -103,10 +98,66 @@ def _batches(path: Path, password: str | None) -> Iterator[ParseBatch]:
         raise DocumentError("is not there any more") from e
 
 
+def _pages(
+    path: Path,
+    password: str | None,
+    numbers: Sequence[int],
+    turned: Sequence[tuple[int, int]] = (),
+) -> list[ParsedPage]:
+    """These pages with word boxes."""
+    from liteparse import ParseError
+
+    chosen = ",".join(str(n) for n in numbers)
+    try:
+        result: ParseResult = _parser(password, chosen, turned, words=True).parse(path)
+    except ParseError as e:
+        raise _ours(e, password) from e
+    return result.pages
+
+
+def _sheets(
+    path: Path, password: str | None, pages: Sequence[ParsedPage], raw: RawDocument | None
+) -> Iterator[Sheet]:
+    """The pages' words and rules.
+
+    Word boxes are costly and only tables need them: pages that may hold one are read again.
+    """
+    turns = {p.page_num: turn for p in pages if (turn := _turn(p))}
+    sheets = {p.page_num: read_sheet(p) for p in pages if p.page_num not in turns}
+    again = [n for n, sheet in sheets.items() if may_hold_tables(sheet)]
+    if again:
+        sheets |= {p.page_num: read_sheet(p) for p in _pages(path, password, again)}
+    for page in pages:
+        number = page.page_num
+        if number in turns:
+            turned = _pages(path, password, [number], [(number, turns[number])])
+            yield read_sheet(turned[0] if turned else page)
+            continue
+        sheet = sheets[number]
+        if raw is not None:
+            with raw.page(number) as plain:
+                if plain is not None:
+                    complete(plain, sheet)
+        yield sheet
+
+
+def _turn(page: ParsedPage) -> int:
+    """By how many degrees the content appears turned clockwise: where most text runs up or down."""
+    letters: dict[int, int] = {}
+    for item in page.text_items:
+        quarter = round(item.rotation / 90) % 4
+        letters[quarter] = letters.get(quarter, 0) + len(item.text)
+    quarter = max(letters, key=lambda q: letters[q], default=0)
+    mostly = quarter in (1, 3) and letters[quarter] > 0.7 * sum(letters.values())
+    return 90 * quarter if mostly else 0
+
+
 def _parser(
     password: str | None,
     pages: str | None = None,
-    turned: Sequence[tuple[int, int]] | None = None,
+    turned: Sequence[tuple[int, int]] = (),
+    *,
+    words: bool = False,
 ) -> LiteParse:
     from liteparse import LiteParse
 
@@ -117,12 +168,12 @@ def _parser(
         password=password,
         max_pages=_MOST_PAGES,
         target_pages=pages,
-        page_orientation_corrections=list(turned) if turned else None,
+        page_orientation_corrections=list(turned) or None,
         output_format="text",
         preserve_very_small_text=True,
         continue_on_page_error=True,
         extract_links=False,
-        emit_word_boxes=True,
+        emit_word_boxes=words,
         extract_text_metadata=True,
         extract_vector_graphics=True,
         extract_form_fields=True,
@@ -138,27 +189,6 @@ def _ours(error: Exception, password: str | None) -> DocumentError:
             return LockedDocument("is locked with a password", fix="give its password")
         return LockedDocument("is locked, and the given password does not open it")
     return DocumentError(f"is no PDF that can be read ({told})")
-
-
-def _sheet(path: Path, password: str | None, page: ParsedPage, raw: RawDocument | None) -> Sheet:
-    """The page's words and rules; a page whose text mostly runs up or down is turned first."""
-    letters: dict[int, int] = {}
-    for item in page.text_items:
-        quarter = round(item.rotation / 90) % 4
-        letters[quarter] = letters.get(quarter, 0) + len(item.text)
-    quarter = max(letters, key=lambda q: letters[q], default=0)
-    if quarter in (1, 3) and letters[quarter] > 0.7 * sum(letters.values()):
-        # Text at 90 degrees reads downwards: the content appears turned clockwise.
-        number = page.page_num
-        turned = _parser(password, str(number), [(number, 90 * quarter)]).parse(path)
-        if turned.pages:
-            return read_sheet(turned.pages[0])
-    sheet = read_sheet(page)
-    if raw is not None:
-        with raw.page(sheet.number) as plain:
-            if plain is not None:
-                complete(plain, sheet)
-    return sheet
 
 
 def _is_garbled(sheet: Sheet) -> bool:

@@ -96,7 +96,7 @@ def _rows(
     each_ruled = len(blocks) > 2 or (len(blocks) == 2 and height > 0)
     body: list[Row] = []
     for block in blocks:
-        whole = each_ruled and len(block) <= 0.6 * len(lines) and not several_values(block)
+        whole = each_ruled and len(block) <= 0.65 * len(lines) and not several_values(block)
         body.extend([block] if whole else group_rows(block))
     return head, body
 

@@ -43,14 +43,15 @@ def _gutters(rows: Rows) -> list[float]:
     size = median(w.size for row in rows for w in row)
     spans = [(p[0].x0, max(w.x1 for w in p)) for row in rows for p in segments(row, 0.8)]
     left, right = min(a for a, _ in spans), max(b for _, b in spans)
-    steps = max(1, int((right - left) / 3))
-    cover = [0] * (steps + 2)
+    steps = max(1, int(right - left))
+    cover = [0] * (steps + 2)  # lines over each point of the width
     for a, b in spans:
-        cover[int((a - left) / 3)] += 1
-        cover[int((b - left) / 3) + 1] -= 1
+        cover[int(a - left)] += 1
+        cover[int(b - left) + 1] -= 1
     for i in range(1, len(cover)):
         cover[i] += cover[i - 1]
     limit = 0.4 * len(rows)
+    stray = len(rows) // 20  # a page number may stand in the gutter
     found: list[tuple[int, int, float]] = []
     start: int | None = None
     for i in range(steps + 1):
@@ -59,11 +60,11 @@ def _gutters(rows: Rows) -> list[float]:
             start = i
         elif not low and start is not None:
             lowest = min(cover[start:i])
-            best = [j for j in range(start, i) if cover[j] == lowest]
-            if len(best) * 3 >= 0.6 * size:
+            best = [j for j in range(start, i) if cover[j] <= max(lowest, stray)]
+            if len(best) >= 0.6 * size:
                 # Of equally empty strips the widest: beside list markers runs a narrower one.
-                middle = left + 3 * (best[len(best) // 2] + 0.5)
-                found.append((lowest // max(1, len(rows) // 20), -len(best), middle))
+                middle = left + best[len(best) // 2] + 0.5
+                found.append((lowest // max(1, stray), -len(best), middle))
             start = None
     return [x for *_, x in sorted(found)[:4]]
 

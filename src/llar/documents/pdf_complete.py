@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from .pdf_library import RawPage
-from .pdf_page import Sheet, Word
+from .pdf_page import Box, Sheet, Word
 
 _TOKEN = re.compile(r"[^\s\ufffe\x02]+[\ufffe\x02]?")  # PDFium marks hyphens at a line's end
 # liteparse writes typographic quotes and dashes in ASCII.
@@ -26,9 +26,12 @@ def complete(page: RawPage, sheet: Sheet) -> None:
     its place; what is not there is added, one run per word.
     """
     words = sheet.words
+    have = Counter("\n".join([w.text for w in words]).split())
+    if not Counter(page.text.split()) - have:
+        return
     tokens = list(_TOKEN.finditer(page.text))
     _restore(tokens, words)
-    have = Counter(w.text for w in words)
+    have = Counter("\n".join([w.text for w in words]).split())
     suspects: list[re.Match[str]] = []
     for token in tokens:
         for form in (token.group(), _plain(token.group())):
@@ -53,10 +56,15 @@ def _restore(tokens: Sequence[re.Match[str]], words: Sequence[Word]) -> None:
             typeset.setdefault(plain, []).append(text)
     if not typeset:
         return
+
+    def form(text: str) -> str:
+        forms = typeset.get(text)
+        if not forms:
+            return text
+        return forms.pop(0) if len(forms) > 1 else forms[0]
+
     for word in words:
-        forms = typeset.get(word.text)
-        if forms:
-            word.text = forms.pop(0) if len(forms) > 1 else forms[0]
+        word.text = " ".join(map(form, word.text.split(" ")))
 
 
 def _plain(text: str) -> str:
@@ -67,21 +75,28 @@ def _lost_part(
     page: RawPage, token: re.Match[str], words: Sequence[Word], sheet: Sheet
 ) -> Word | None:
     """The characters of a token that no word accounts for, as one word."""
+    found = [
+        (offset, box)
+        for offset in range(*token.span())
+        if page.text[offset].isprintable() and (box := page.box(offset)) and _is_seen(box, sheet)
+    ]
+    if not found:
+        return None
     core = _core(_plain(token.group()))
-    same = [(w, _plain(w.text)) for w in words if _alike(core, _core(_plain(w.text)))]
+    top, bottom = min(b[1] for _, b in found), max(b[3] for _, b in found)
+    same = [
+        (w, text)
+        for w in words
+        if w.y0 - 2 <= bottom and w.y1 + 2 >= top and _alike(core, _core(text := _plain(w.text)))
+    ]
     lost = ""
-    boxes = []
-    for offset, character in enumerate(_plain(token.group()), token.start()):
-        if not page.text[offset].isprintable():
-            continue
-        box = page.box(offset)
-        if box is None or box[2] - box[0] <= 0.01 or box[3] - box[1] <= 0.01:
-            continue
+    boxes: list[Box] = []
+    for offset, box in found:
         x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-        if not (0 <= x <= sheet.width and 0 <= y <= sheet.height):
-            continue  # outside the page, where nobody reads it
         if not any(
-            w.x0 - 2 <= x <= w.x1 + 2 and w.y0 - 2 <= y <= w.y1 + 2 and character in text
+            w.x0 - 2 <= x <= w.x1 + 2
+            and w.y0 - 2 <= y <= w.y1 + 2
+            and _plain(page.text[offset]) in text
             for w, text in same
         ):
             lost += page.text[offset]
@@ -92,6 +107,13 @@ def _lost_part(
     x1, y1 = max(b[2] for b in boxes), max(b[3] for b in boxes)
     after_space = page.text[token.start() - 1 : token.start()] == " "
     return Word(lost, x0, y0, x1, y1, (y1 - y0) / 1.2, spaced=after_space or None)
+
+
+def _is_seen(box: Box, sheet: Sheet) -> bool:
+    """Whether a character has a size and its middle is on the page."""
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    sized = box[2] - box[0] > 0.01 and box[3] - box[1] > 0.01
+    return sized and 0 <= x <= sheet.width and 0 <= y <= sheet.height
 
 
 def _core(text: str) -> str:

@@ -245,18 +245,19 @@ def join_lines(texts: Sequence[str]) -> str:
     """Join wrapped lines with spaces; a word that may be split keeps a mark to decide later."""
     text = texts[0]
     for following in texts[1:]:
-        if (
-            len(text) > 2
-            and text[-1] in "-\u2010\u00ad"
-            and text[-2].isalpha()
-            and following[:1].islower()
-        ):
+        hyphened = len(text) > 2 and text[-1] in "-\u2010\u00ad" and text[-2].isalpha()
+        if hyphened and following[:1].islower():
             text = text[:-1] + SPLIT_WORD + following
-        elif (len(text) > 1 and text[-1] in "-/–" and not text[-2].isspace()) or (_WITHOUT_SPACES.match(text[-1]) and _WITHOUT_SPACES.match(following[:1])):
-            text += following
         else:
-            text += " " + following
+            text += ("" if _touch(text, following) else " ") + following
     return text
+
+
+def _touch(text: str, following: str) -> bool:
+    """Whether no space belongs between two lines: after a hyphen, and in Chinese or Japanese."""
+    if text[-1:] in ("-", "/", "–"):
+        return not text[-2:-1].isspace()
+    return bool(_WITHOUT_SPACES.match(text[-1:]) and _WITHOUT_SPACES.match(following))
 
 
 def _code(lines: Sequence[Line]) -> Part:

@@ -129,13 +129,25 @@ def _words(item: TextItem) -> list[Word]:
     bold = (item.font_weight or 0) >= 600 or _BOLD.search(font) is not None
     mono = _MONOSPACED.search(font) is not None
     right, bottom = item.x + item.width, item.y + item.height
-    pieces = _pieces(item, text) if upright and len(item.words) > 1 else None
+    pieces = None
+    if upright and " " in text:
+        pieces = _pieces(item, text) if item.words else _first_and_rest(item, text)
     if pieces is None:
         return [Word(text, item.x, item.y, right, bottom, size, bold, mono, None, upright)]
     return [
         Word(t, x0, item.y, x1, bottom, size, bold, mono, True if i else None)
         for i, (t, x0, x1) in enumerate(pieces)
     ]
+
+
+def _first_and_rest(item: TextItem, text: str) -> list[tuple[str, float, float]] | None:
+    """Without word boxes only the first word is told apart, its end put by the share of letters."""
+    if not text.isascii() and _is_right_to_left(text):
+        return None
+    first, _, rest = text.partition(" ")
+    end = item.x + item.width * len(first) / len(text)
+    start = item.x + item.width * (len(first) + 1) / len(text)
+    return [(first, item.x, end), (rest.strip(), start, item.x + item.width)]
 
 
 def _pieces(item: TextItem, text: str) -> list[tuple[str, float, float]] | None:
@@ -304,9 +316,11 @@ def line_text(words: Sequence[Word]) -> str:
 
 def is_right_to_left(words: Sequence[Word]) -> bool:
     """Whether most letters of these words are Hebrew, Arabic or another right-to-left script."""
-    text = "".join(w.text for w in words)
-    if text.isascii():
-        return False
+    text = "".join([w.text for w in words])
+    return not text.isascii() and _is_right_to_left(text)
+
+
+def _is_right_to_left(text: str) -> bool:
     classes = [unicodedata.bidirectional(c) for c in text]
     right = sum(c in ("R", "AL") for c in classes)
     return right > sum(c == "L" for c in classes)

@@ -6,10 +6,16 @@ from collections.abc import Sequence
 
 from .pdf_build import build, build_rest
 from .pdf_grid import Table, split_columns, to_table
-from .pdf_page import Sheet, Word, in_lines
+from .pdf_page import Sheet, Word, in_lines, run_lines
 from .pdf_rows import split_rows
 from .pdf_rules import Lattice, lattice_areas, lattices, stacked
-from .pdf_unruled import find_unruled
+from .pdf_unruled import find_unruled, runs
+
+
+def may_hold_tables(sheet: Sheet) -> bool:
+    """A cheap test before the costly search: a lattice, a stack of rules, or lines in pieces."""
+    across, down = len(sheet.horizontal), len(sheet.vertical)
+    return (across > 1 and down > 0) or across > 3 or bool(runs(run_lines(sheet.runs)))
 
 
 def ruled_tables(sheet: Sheet) -> list[Table]:

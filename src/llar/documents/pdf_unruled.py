@@ -18,7 +18,7 @@ def find_unruled(page: int, lines: Sequence[Line], horizontal: Sequence[Rule]) -
     """The tables among these lines (one column of a page, top to bottom)."""
     tables: list[Table] = []
     reached = 0
-    for start, end in _runs(lines):
+    for start, end in runs(lines):
         for first, last in _blocks(lines, start, end):
             found = _best(page, lines, max(first, reached), last, horizontal)
             if found is not None:
@@ -27,27 +27,27 @@ def find_unruled(page: int, lines: Sequence[Line], horizontal: Sequence[Rule]) -
     return tables
 
 
-def _runs(lines: Sequence[Line]) -> list[tuple[int, int]]:
+def runs(lines: Sequence[Line]) -> list[tuple[int, int]]:
     """Stretches of lines that mostly fall into several pieces, as (first, last) indexes."""
     several: list[bool] = []
     for band in bands(lines):
         pieces = sum(len(segments(line, _APART)) for line in band)
         several.extend([pieces > 1] * len(band))
-    runs: list[tuple[int, int]] = []
+    found: list[tuple[int, int]] = []
     start: int | None = None
     last = 0
     for i, line in enumerate(lines):
         if start is not None:
             indented = line[0].x0 > min(w[0].x0 for w in lines[start:i]) + 3 * line[0].size
             if i - last > (7 if indented else 3) or free_height(lines[i - 1], line) > 2.6:
-                runs.append((start, last))
+                found.append((start, last))
                 start = None
         if several[i]:
             start = i if start is None else start
             last = i
     if start is not None:
-        runs.append((start, last))
-    return [(a, b) for a, b in runs if b > a]
+        found.append((start, last))
+    return [(a, b) for a, b in found if b > a]
 
 
 def _blocks(lines: Sequence[Line], first: int, last: int) -> list[tuple[int, int]]:

@@ -23,16 +23,24 @@ from .parsed import ParsedText
 
 # Each takes the file's bytes and its name. PDF and mail take more; see `parse`.
 PARSERS = {
+    "code": "code:parse",
     "csv": "plain:parse_csv",
     "docx": "docx:parse",
+    "epub": "epub:parse",
     "html": "html:parse",
+    "json": "json_records:parse",
     "md": "markdown:parse",
+    "odp": "odf:parse",
+    "ods": "odf:parse",
+    "odt": "odf:parse",
     "pptx": "pptx:parse",
     "rst": "rst:parse",
+    "rtf": "rtf:parse",
     "txt": "plain:parse_text",
     "xlsx": "xlsx:parse",
 }
 
+_YEAR_OR_MONTH = re.compile(r"\d{4}(?:-\d\d)?")
 _WORD = re.compile(r"\w")
 _SAMPLE = 1_500  # characters at the start, in the middle and at the end tell the language
 
@@ -153,8 +161,8 @@ def _document(
         sha256=sha256,
         title=_line(parsed.title) or _first_heading(text, parsed.blocks),
         author=_line(parsed.author),
-        created=_line(parsed.created),
-        modified=_line(parsed.modified) or modified,
+        created=_date(parsed.created, "created", notes),
+        modified=_date(parsed.modified, "modified", notes) or modified,
         language=_two_letters(parsed.language) or _language(text),
         pages=parsed.pages,
         blocks=parsed.blocks,
@@ -165,6 +173,19 @@ def _document(
 
 def _line(text: str | None) -> str | None:
     return (squeeze(usable(text)[0]) or None) if text else None
+
+
+def _date(text: str | None, what: str, notes: list[str]) -> str | None:
+    """A date in ISO 8601, and a note in its place where it is written otherwise."""
+    line = _line(text)
+    if line is None or _YEAR_OR_MONTH.fullmatch(line):
+        return line
+    try:
+        datetime.fromisoformat(line)
+    except ValueError:
+        notes.append(f"the date it was {what} is not in ISO 8601: {line!r}")
+        return None
+    return line
 
 
 def _value(value: MetadataValue) -> MetadataValue:

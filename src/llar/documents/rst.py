@@ -123,14 +123,7 @@ class _Reader:
                 self._write(render(rows), "table", caption)
                 return end
         # Other directives (note, versionadded, a class's description) frame ordinary content.
-        head = at + 1
-        while head < end and (_FIELD.match(self.lines[head].strip()) or (
-            self.lines[head].strip() and head == at + 1 and not _EXPLICIT.match(self.lines[head])
-            and not _ITEM.match(self.lines[head]) and not _GRID.match(self.lines[head])
-        )):  # fmt: skip
-            head += 1
-        if head > at + 1:
-            head = min(self._paragraph_end(at), end)
+        head = min(self._paragraph_end(at), end)
         self._emit("text", at, head)
         self._ends_in_colons(head - 1)
         return head
@@ -237,10 +230,8 @@ class _Reader:
             first = at
             while first > 0 and self.lines[first - 1].strip():
                 first -= 1
-            item = _ITEM.match(self.lines[at])
-            self._literal = _indent(self.lines[at]) if item else min(
-                _indent(other) for other in self.lines[first : at + 1]
-            )  # fmt: skip
+            whole = self.lines[at : at + 1] if _ITEM.match(line) else self.lines[first : at + 1]
+            self._literal = min(map(_indent, whole))
 
     def _paragraph_end(self, at: int) -> int:
         end = at + 1
@@ -264,15 +255,10 @@ class _Reader:
         """Copy lines out as one block."""
         start = self._length + (0 if kind == "code" else _indent(self.lines[at]))
         self._copy(end - at, at)
-        stop = self._length - 1  # without the last line end
-        while stop > start and self.out and (self._text_end(stop)):
-            stop -= 1
+        last = self.out[-1]
+        stop = self._length - 1 - (len(last) - len(last.rstrip()))
         self.blocks.append(Block(kind, start, stop, level))
         return end
-
-    def _text_end(self, stop: int) -> bool:
-        tail = self.out[-1]
-        return self._length - 1 - stop < len(tail) - len(tail.rstrip())
 
     def _write(self, text: str, kind: BlockKind, caption: str | None = None) -> None:
         start = self._length

@@ -13,8 +13,8 @@ from ..errors import DocumentError, LimitExceeded, LockedDocument
 
 MOST_ENTRIES = 50_000
 MOST_BYTES = 2 << 30  # all parts together, unpacked
-MOST_RATIO = 100  # unpacked to packed; real documents stay below 40
-RATIO_FROM = 64 << 20  # smaller packages cannot hurt, whatever their ratio
+MOST_RATIO = 200  # unpacked to packed; a sheet of a million formatted empty rows reaches 150
+RATIO_FROM = 128 << 20  # smaller packages cannot hurt, whatever their ratio
 
 
 def open_zip(data: bytes) -> zipfile.ZipFile:

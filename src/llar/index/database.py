@@ -1,12 +1,14 @@
 """A collection on disk: one SQLite file, its schema, connections and transactions.
 
 The format is described in docs/formats.md. WAL with synchronous=FULL: a transaction that
-returned is on disk, and a process killed at any moment leaves the last one that did.
+returned is on disk, and a process killed at any moment leaves the last one that did. Where this
+process may not write, the file is opened read-only and everything but writing works.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -25,6 +27,7 @@ from ..models.interface import EmbedderIdentity
 SCHEMA = 1
 FILE = "collection.db"
 _NAME = re.compile(r"[\w][\w.-]{0,63}")
+_NO_ROOM = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_TRUNCATE)
 
 _TABLES = """
 CREATE TABLE manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -128,13 +131,17 @@ class Database:
                 f"there is no collection {folder.name!r}", fix=f"llar add PATH -c {folder.name}"
             )
         found = int(self.manifest("schema"))
-        if found != SCHEMA:
-            newer = "a newer" if found > SCHEMA else "an older"
+        if found > SCHEMA:
             raise SchemaMismatch(
-                f"collection {folder.name!r} has schema {found}, written by {newer} llar; "
+                f"collection {folder.name!r} has schema {found}, written by a newer llar; "
                 f"this one reads schema {SCHEMA}",
-                fix="pip install --upgrade llar" if found > SCHEMA else None,
+                fix="pip install --upgrade llar",
             )
+        if found < SCHEMA:
+            from .migrate import migrate
+
+            self.close()
+            migrate(self.path, lock_timeout=lock_timeout)
 
     @classmethod
     def create(
@@ -146,7 +153,8 @@ class Database:
         chunker: Mapping[str, Any],
     ) -> Database:
         """Make the collection; where another process was faster, open what it made."""
-        folder.mkdir(parents=True, exist_ok=True)
+        with mapped_disk(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         manifest = {
             "schema": SCHEMA,
             "created": now(),
@@ -158,7 +166,7 @@ class Database:
             "tokens": 0,
         }
         draft = folder / f".{FILE}.{os.getpid()}-{threading.get_ident()}"
-        with _mapped(draft), contextlib.closing(sqlite3.connect(draft)) as connection:
+        with mapped(draft), contextlib.closing(sqlite3.connect(draft)) as connection:
             connection.execute("PRAGMA synchronous = FULL")
             connection.executescript(_TABLES)
             create_passages(connection)
@@ -167,17 +175,25 @@ class Database:
                 [(k, json.dumps(v)) for k, v in manifest.items()],
             )
             connection.commit()
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, folder / FILE)  # whole or not at all, and never over another's
-        draft.unlink()
+        with mapped_disk(folder):
+            with contextlib.suppress(FileExistsError):
+                os.link(draft, folder / FILE)  # whole or not at all, and never over another's
+            draft.unlink()
         return cls(folder, lock_timeout=lock_timeout)
 
     @property
     def connection(self) -> sqlite3.Connection:
         """This thread's connection."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        frozen: _Stamp | None = getattr(self._local, "frozen", None)
+        if connection is not None and frozen and not connection.in_transaction:
+            if _stamp(self.path) != frozen:  # somebody who may write did, after all
+                with self._guard:
+                    self._open.remove(connection)
+                connection.close()
+                connection = None
         if connection is None:
-            connection = _connect(self.path, self._timeout)
+            connection, self._local.frozen = _connect(self.path, self._timeout)
             self._local.connection = connection
             with self._guard:
                 self._open.append(connection)
@@ -190,18 +206,19 @@ class Database:
         if connection.in_transaction:
             yield connection
             return
-        with _mapped(self.path):
+        with mapped(self.path):
             connection.execute("BEGIN")
             try:
                 yield connection
             finally:
-                connection.execute("COMMIT")
+                if connection.in_transaction:  # some errors end it by themselves
+                    connection.execute("COMMIT")
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """One durable transaction: all of it is on disk when the block ends, or none."""
         connection = self.connection
-        with _mapped(self.path):
+        with mapped(self.path):
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -214,7 +231,7 @@ class Database:
 
     def manifest(self, key: str) -> Any:
         """One value of the manifest."""
-        with _mapped(self.path):
+        with mapped(self.path):
             row = self.connection.execute(
                 "SELECT value FROM manifest WHERE key = ?", (key,)
             ).fetchone()
@@ -231,30 +248,105 @@ class Database:
         self._local = threading.local()
 
 
-def _connect(path: Path, timeout: float) -> sqlite3.Connection:
-    with _mapped(path):
-        connection = sqlite3.connect(
-            path, timeout=timeout, isolation_level=None, check_same_thread=False
+_Stamp = tuple[int, int, int, int]
+
+
+def _stamp(path: Path) -> _Stamp:
+    """What changes when somebody writes to the file or its write-ahead log."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns, _log_size(path)
+
+
+def _log_size(path: Path) -> int:
+    log = Path(f"{path}-wal")
+    return log.stat().st_size if log.exists() else 0
+
+
+def _connect(path: Path, timeout: float) -> tuple[sqlite3.Connection, _Stamp | None]:
+    """A connection, and the stamp under which it is valid where it is an immutable one.
+
+    SQLite reads a WAL database on a read-only disk in two cases: with the log's index (-shm)
+    beside the log, or as immutable, which takes the log to be empty. The second is only right as
+    long as nobody writes, so such a connection is replaced when the stamp changes.
+    """
+    writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    frozen = None if writable or _log_size(path) else _stamp(path)
+    if not writable and _log_size(path) and not Path(f"{path}-shm").exists():
+        raise CollectionError(
+            f"{path} was not closed cleanly and cannot be recovered where nothing may be written",
+            fix=f"copy {path.parent} to a disk that can be written, and open it there",
         )
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
+    how = "mode=rw" if writable else "immutable=1" if frozen else "mode=ro"
+    with mapped(path):
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?{how}",
+            uri=True,
+            timeout=timeout,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        if writable:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA cache_size = -32768")
         connection.execute("PRAGMA mmap_size = 4294967296")
-    return connection
+    return connection, frozen
+
+
+def to_column(path: str) -> str | bytes:
+    """A path as it is stored: text, or its bytes where the name is no valid UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:  # Python keeps such bytes as lone surrogates, SQLite cannot
+        return os.fsencode(path)
+    return path
+
+
+def from_column(stored: str | bytes) -> str:
+    """The path that was stored."""
+    return os.fsdecode(stored)
 
 
 @contextlib.contextmanager
-def _mapped(path: Path) -> Iterator[None]:
+def mapped_disk(path: Path) -> Iterator[None]:
+    """The file system's errors as ours."""
+    try:
+        yield
+    except OSError as e:
+        again = "free some and run the same command again" if e.errno == errno.ENOSPC else None
+        raise CollectionError(f"{path}: the disk refused: {e.strerror or e}", fix=again) from e
+
+
+@contextlib.contextmanager
+def mapped(path: Path) -> Iterator[None]:
     """SQLite's errors as ours."""
     try:
         yield
-    except sqlite3.OperationalError as e:
-        if e.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise CollectionBusy(
-                f"another process is writing to {path} and did not finish in time",
-                fix="try again, or raise LLAR_LOCK_TIMEOUT (seconds)",
-            ) from e
-        raise CollectionError(f"{path}: {e}") from e
     except sqlite3.DatabaseError as e:
-        raise CollectionError(f"{path}: {e}") from e
+        code = getattr(e, "sqlite_errorcode", 0)
+        raise _our_error(path, e, code) from e
+
+
+def _our_error(path: Path, error: sqlite3.DatabaseError, code: int) -> CollectionError:
+    kind = code & 0xFF
+    if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return CollectionBusy(
+            f"another process is writing to {path} and did not finish in time",
+            fix="try again, or raise LLAR_LOCK_TIMEOUT (seconds)",
+        )
+    if kind == sqlite3.SQLITE_READONLY:
+        return CollectionError(
+            f"{path} cannot be changed: its disk or folder may not be written to"
+        )
+    if kind == sqlite3.SQLITE_FULL or code in _NO_ROOM:
+        return CollectionError(
+            f"{path} could not be written: the disk is full or the file too large ({error}); "
+            "what was stored before is unharmed",
+            fix="free some space and run the same command again",
+        )
+    if kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return CollectionError(
+            f"{path} is damaged: {error}", fix=f"llar doctor -c {path.parent.name} --repair"
+        )
+    return CollectionError(f"{path}: {error}")

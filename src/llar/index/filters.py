@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import QueryError
 from ..records import MetadataValue
+from .database import from_column
 from .index import Index
 
 _FORM = re.compile(r"\s*([\w.-]+)\s*(>=|<=|!=|=|>|<|~)\s*(.*?)\s*", re.DOTALL)
@@ -74,6 +75,7 @@ def matching_documents(index: Index, filters: Sequence[Filter]) -> set[int] | No
             own = json.loads(metadata)
             known |= own.keys()
             fields = {**dict(zip(_FIELDS, plain, strict=True)), **own}
+            fields["path"] = from_column(plain[0])
             date = fields["created"] or fields["modified"]
             fields.setdefault("year", int(date[:4]) if date else None)
             if all(_satisfies(fields, f) for f in filters):

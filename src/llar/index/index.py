@@ -8,7 +8,6 @@ import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from ..errors import CollectionError, UnknownCollection
 from ..models.interface import EmbedderIdentity, Matrix
 from ..records import Block, Chunk, Document, MetadataValue, Page, Source
 from ..text.words import terms
-from .database import FILE, Database, collection_path, now
+from .database import FILE, Database, collection_path, from_column, mapped_disk, now, to_column
 
 Metadata = Mapping[str, MetadataValue]
 
@@ -113,7 +112,7 @@ class Index:
             inherited = connection.execute(
                 "SELECT metadata FROM files WHERE path = coalesce(?, (SELECT min(path) FROM files"
                 " WHERE document_id = ?))",
-                (gone, found[0]),
+                (gone and to_column(gone), found[0]),
             ).fetchone()
             known = json.loads(inherited[0]) if inherited else {}
             _attach(connection, path, found[0], {**known, **metadata})
@@ -126,7 +125,7 @@ class Index:
         with self.database.write() as connection:
             connection.execute(
                 "UPDATE files SET metadata = json_patch(metadata, ?) WHERE path = ?",
-                (json.dumps(metadata), path),
+                (json.dumps(metadata), to_column(path)),
             )
 
     def remove(self, paths: Sequence[str]) -> int:
@@ -137,31 +136,38 @@ class Index:
     def note_failures(self, failures: Mapping[str, str], cleared: Sequence[str]) -> None:
         """Remember which files could not be read, and forget those that now could."""
         with self.database.write() as connection:
-            connection.executemany("DELETE FROM failures WHERE path = ?", [(p,) for p in cleared])
+            connection.executemany(
+                "DELETE FROM failures WHERE path = ?", [(to_column(p),) for p in cleared]
+            )
             connection.executemany(
                 "INSERT OR REPLACE INTO failures VALUES (?, ?, ?)",
-                [(path, error, now()) for path, error in failures.items()],
+                [(to_column(path), error, now()) for path, error in failures.items()],
             )
 
     def add_roots(self, paths: Sequence[str]) -> None:
         """Remember folders and files that `sync` follows."""
         with self.database.write() as connection:
-            connection.executemany("INSERT OR IGNORE INTO roots VALUES (?)", [(p,) for p in paths])
+            connection.executemany(
+                "INSERT OR IGNORE INTO roots VALUES (?)", [(to_column(p),) for p in paths]
+            )
 
     def remove_roots(self, paths: Sequence[str]) -> None:
         """Stop following these."""
         with self.database.write() as connection:
-            connection.executemany("DELETE FROM roots WHERE path = ?", [(p,) for p in paths])
+            connection.executemany(
+                "DELETE FROM roots WHERE path = ?", [(to_column(p),) for p in paths]
+            )
 
     # -- reading ---------------------------------------------------------------------------
 
     def roots(self) -> list[str]:
         """Folders and files that were added, which `sync` follows."""
-        return [r[0] for r in self._all("SELECT path FROM roots ORDER BY path")]
+        return [from_column(r[0]) for r in self._all("SELECT path FROM roots ORDER BY path")]
 
     def failures(self) -> list[tuple[str, str, str]]:
         """(path, error, when) of the files that could not be read."""
-        return self._all("SELECT path, error, at FROM failures ORDER BY path")
+        rows = self._all("SELECT path, error, at FROM failures ORDER BY path")
+        return [(from_column(path), error, at) for path, error, at in rows]
 
     def files(self) -> Iterator[IndexedFile]:
         """Every file, by path."""
@@ -170,7 +176,7 @@ class Index:
             " JOIN documents ON documents.id = document_id ORDER BY path"
         )
         for path, document_id, sha256, metadata in rows:
-            yield IndexedFile(path, document_id, sha256, json.loads(metadata))
+            yield IndexedFile(from_column(path), document_id, sha256, json.loads(metadata))
 
     def document(self, document_id: int) -> Document:
         """A whole document as it was indexed. Raises CollectionError where it is gone."""
@@ -194,7 +200,7 @@ class Index:
         pages, blocks, metadata, notes = rows[0][10:]
         return Document(
             text,
-            source,
+            from_column(source),
             form,
             size,
             sha256,
@@ -270,9 +276,11 @@ def delete_collection(config: Config, name: str) -> None:
     with contextlib.closing(Index.open(config, name)):
         folder = collection_path(config, name)
     doomed = folder.with_name(f".{name}.deleted")
-    shutil.rmtree(doomed, ignore_errors=True)
-    Path(folder).rename(doomed)  # gone at once for everyone, whatever happens to the rest
-    shutil.rmtree(doomed)
+    with mapped_disk(folder):
+        if doomed.exists():  # of a deletion that was killed
+            shutil.rmtree(doomed)
+        folder.rename(doomed)  # gone at once for everyone, whatever happens to the rest
+        shutil.rmtree(doomed)
 
 
 def _insert(
@@ -355,9 +363,12 @@ def chunk_words(document: Document, chunk: Chunk) -> str:
 def _attach(
     connection: sqlite3.Connection, path: str, document_id: int, metadata: Metadata
 ) -> None:
-    before = connection.execute("SELECT document_id FROM files WHERE path = ?", (path,)).fetchone()
+    stored = to_column(path)
+    before = connection.execute(
+        "SELECT document_id FROM files WHERE path = ?", (stored,)
+    ).fetchone()
     connection.execute(
-        "INSERT OR REPLACE INTO files VALUES (?, ?, ?)", (path, document_id, json.dumps(metadata))
+        "INSERT OR REPLACE INTO files VALUES (?, ?, ?)", (stored, document_id, json.dumps(metadata))
     )
     if before and before[0] != document_id:
         _drop_orphans(connection, [before[0]])
@@ -365,7 +376,7 @@ def _attach(
 
 def _detach(connection: sqlite3.Connection, paths: Sequence[str]) -> int:
     documents, gone = [], 0
-    for path in paths:
+    for path in map(to_column, paths):
         row = connection.execute("SELECT document_id FROM files WHERE path = ?", (path,)).fetchone()
         if row:
             connection.execute("DELETE FROM files WHERE path = ?", (path,))
@@ -397,4 +408,4 @@ def _chunk(row: Sequence[Any]) -> tuple[Source, Chunk]:
         row
     )
     chunk = Chunk(text, start, end, kind, prefix, tuple(json.loads(headings)), first, last)
-    return Source(document_id, p, title, form, lang), chunk
+    return Source(document_id, from_column(p), title, form, lang), chunk

@@ -61,7 +61,6 @@ class BertEmbedder:
         compute_type: str = "int8",
     ) -> None:
         config = bert_weights.read_config(folder)
-        _check_case(folder)
         if pooling not in ("mean", "cls"):
             raise EngineError(f"{name}: pooling is {pooling!r}, expected 'mean' or 'cls'")
         self._pooling = pooling
@@ -240,7 +239,7 @@ class BertEmbedder:
 
 
 def _tokenizer(folder: Path, vocabulary: int) -> Any:
-    from tokenizers import Tokenizer
+    from tokenizers import Tokenizer, normalizers
 
     file = folder / "tokenizer.json"
     if not file.is_file():
@@ -254,6 +253,10 @@ def _tokenizer(folder: Path, vocabulary: int) -> Any:
             f"{file} has {tokenizer.get_vocab_size()} tokens, but config.json says "
             f"vocab_size is {vocabulary}"
         )
+    settings = _json(folder / "sentence_bert_config.json") or {}
+    if settings.get("do_lower_case"):  # the model wants small letters, whatever its tokenizer does
+        own = [tokenizer.normalizer] if tokenizer.normalizer else []
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
     tokenizer.no_truncation()  # a text that is too long is an error, never cut
     tokenizer.no_padding()
     return tokenizer
@@ -267,17 +270,6 @@ def _json(file: Path) -> Any:
         return None
     except (OSError, ValueError) as e:
         raise ModelCorrupt(f"{file}: expected JSON, got {e}") from e
-
-
-def _check_case(folder: Path) -> None:
-    """Refuse a model that wants its text in small letters before its tokenizer sees it."""
-    file = folder / "sentence_bert_config.json"
-    try:
-        settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    except (OSError, ValueError) as e:
-        raise ModelCorrupt(f"{file}: expected JSON, got {e}") from e
-    if settings.get("do_lower_case"):
-        raise EngineError(f"{file}: do_lower_case is true, which llar does not support")
 
 
 def _split(texts: Sequence[str], parts: int) -> list[Sequence[str]]:
