@@ -91,7 +91,7 @@ def test_the_dose_table_across_a_page_break(tmp_path: Path, drawing: str, repeat
 
 
 @pytest.mark.parametrize("drawing", DRAWINGS)
-@pytest.mark.parametrize("padding", [5, 12, 30])
+@pytest.mark.parametrize("padding", [5, 12, 20])
 def test_values_in_narrow_and_wide_columns(tmp_path: Path, drawing: str, padding: float) -> None:
     file = table_pdf(tmp_path / "sales.pdf", SALES, drawing, padding=padding)
     assert tables(parse_pdf(file)) == [[list(row) for row in SALES]]

@@ -115,7 +115,7 @@ class SchemaMismatch(CollectionError):
 
 
 class BundleError(LlarError):
-    """A bundle or exported collection is damaged, cannot be written, or clashes with what is here."""
+    """A bundle or exported collection is damaged, or in the way of what is here."""
 
 
 class QueryError(LlarError):

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from xml.etree.ElementTree import Element, ParseError
+from typing import TYPE_CHECKING, Any
 
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from lxml import etree
 
 if TYPE_CHECKING:
     from liteparse.types import DocumentMetadata
@@ -72,8 +70,9 @@ def _from_xmp(packet: str | None) -> dict[str, str]:
     start, end = packet.find("<x:xmpmeta"), packet.rfind("</x:xmpmeta>")
     body = packet[start : end + len("</x:xmpmeta>")] if 0 <= start < end else packet
     try:
-        root = fromstring(body)
-    except (ParseError, DefusedXmlException, ValueError):
+        parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False)
+        root = etree.fromstring(body.encode("utf-8"), parser)
+    except (etree.XMLSyntaxError, ValueError):
         return {}  # a broken packet says nothing; the text does not depend on it
     found: dict[str, str] = {}
     for name in ("title", "creator", "description"):
@@ -84,5 +83,5 @@ def _from_xmp(packet: str | None) -> dict[str, str]:
     return found
 
 
-def _clean(node: Element) -> str:
+def _clean(node: Any) -> str:
     return " ".join((node.text or "").split())

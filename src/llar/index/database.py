@@ -193,7 +193,7 @@ class Database:
                 connection.close()
                 connection = None
         if connection is None:
-            connection, self._local.frozen = _connect(self.path, self._timeout)
+            connection, self._local.frozen = connect(self.path, self._timeout)
             self._local.connection = connection
             with self._guard:
                 self._open.append(connection)
@@ -262,7 +262,7 @@ def _log_size(path: Path) -> int:
     return log.stat().st_size if log.exists() else 0
 
 
-def _connect(path: Path, timeout: float) -> tuple[sqlite3.Connection, _Stamp | None]:
+def connect(path: Path, timeout: float) -> tuple[sqlite3.Connection, _Stamp | None]:
     """A connection, and the stamp under which it is valid where it is an immutable one.
 
     SQLite reads a WAL database on a read-only disk in two cases: with the log's index (-shm)

@@ -1,0 +1,241 @@
+"""One document of a collection under the doctor's eyes: its record, passages, vectors and words."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+
+from ..models.interface import EmbedderIdentity, Matrix
+from ..records import Block, BlockKind, Chunk, ChunkKind, Document, Page
+from ..text.words import terms
+from .database import from_column
+from .index import chunk_words
+
+LENGTH_ERROR = 1e-3  # how far from 1 the length of a unit vector in float32 may be
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_BLANK = re.compile(r"\s+")
+_COLUMNS = (
+    "id, sha256, format, size, title, author, created, modified, language, pages, blocks, notes,"
+    " text"
+)
+
+Fault = tuple[str, str]  # kind of problem, what is wrong
+
+
+@dataclass(slots=True)
+class Examined:
+    """What one document's rows say, as far as it can be understood, and what is wrong there."""
+
+    id: int
+    document: Document
+    faults: list[Fault]
+    first_chunk: Chunk | None = None
+    first_vector: Matrix | None = None
+    words: int = 0
+
+
+def examine_documents(
+    connection: sqlite3.Connection, embedder: EmbedderIdentity | None
+) -> Iterator[Examined]:
+    """Every document with its faults. Text of the connection must come with surrogate escapes."""
+    for row in connection.execute(f"SELECT {_COLUMNS} FROM documents ORDER BY id"):
+        found = read_record(connection, row)
+        chunks = _check_chunks(connection, found)
+        _check_vectors(connection, found, chunks, embedder)
+        yield found
+
+
+def read_record(connection: sqlite3.Connection, row: Sequence[Any]) -> Examined:
+    """The document a row describes, less what makes no sense in it; that is listed as faults."""
+    key, sha256, form, size, title, author, created, modified, language = row[:9]
+    faults: list[Fault] = []
+
+    def sane(ok: bool, what: str) -> None:
+        if not ok:
+            faults.append(("document", what))
+
+    raw = row[12]
+    text = _SURROGATE.sub("\ufffd", raw) if isinstance(raw, str) else ""
+    sane(isinstance(raw, str) and text == raw, "its text is not valid UTF-8")
+    sane(bool(_SHA256.fullmatch(str(sha256))), f"its SHA-256 is {sha256!r}")
+    sane(isinstance(size, int) and size >= 0, f"its size is {size!r}")
+    facts = (title, author, created, modified, language)
+    sane(
+        all(f is None or (isinstance(f, str) and not _SURROGATE.search(f)) for f in facts)
+        and isinstance(form, str),
+        "its title, author, dates, language or format are no text",
+    )
+    pages, why = _parsed(row[9], lambda v: _pages(v, len(text)))
+    sane(not why, f"its pages are damaged ({why})")
+    blocks, why = _parsed(row[10], lambda v: _blocks(v, len(text)))
+    sane(not why, f"its blocks are damaged ({why})")
+    notes, why = _parsed(row[11], _notes)
+    sane(not why, f"its notes are damaged ({why})")
+    paths, metadata = [], {}
+    for path, more in connection.execute(
+        "SELECT path, metadata FROM files WHERE document_id = ? ORDER BY path", (key,)
+    ):
+        found, why = _parsed(more, _metadata)
+        paths.append(from_column(path))
+        metadata = metadata or dict(found)
+        if why:
+            faults.append(("metadata", f"the metadata of a file of it is damaged ({why})"))
+    if not paths:
+        faults.append(("nameless", "no file belongs to it"))
+    plain = [f if isinstance(f, str) else None for f in facts]
+    document = Document(
+        text,
+        paths[0] if paths else "",
+        str(form),
+        size if isinstance(size, int) else 0,
+        str(sha256),
+        *(f and _SURROGATE.sub("\ufffd", f) for f in plain),
+        pages=tuple(pages),
+        blocks=tuple(blocks),
+        metadata=metadata,
+        notes=tuple(notes),
+    )
+    return Examined(key, document, faults)
+
+
+def _check_chunks(connection: sqlite3.Connection, found: Examined) -> list[int]:
+    """Compare every chunk with the text and its words with the chunk; returns the ids."""
+    ids: list[int] = []
+    covered = 0
+    bare: list[str] = []  # what lies between the chunks
+    wrong: set[Fault] = set()
+    document = found.document
+    for row in connection.execute(
+        "SELECT chunks.id, start, end, kind, prefix, headings, first_page, last_page, text, terms"
+        " FROM chunks LEFT JOIN words ON words.rowid = chunks.id WHERE document_id = ?"
+        " ORDER BY chunks.id",
+        (found.id,),
+    ):
+        ids.append(row[0])
+        headings, why = _parsed(row[5], _headings)
+        chunk = Chunk(row[8], row[1], row[2], row[3], row[4], tuple(headings), row[6], row[7])
+        why = why or _chunk_fault(chunk, document)
+        if why:
+            wrong.add(("passages", why))
+            continue
+        bare.append(document.text[covered : chunk.start])
+        covered = max(covered, chunk.end)
+        if found.first_chunk is None:
+            found.first_chunk = chunk
+        expected = terms(chunk_words(document, chunk), document.language)
+        found.words += len(expected)
+        if row[9] != " ".join(expected):
+            wrong.add(("words", "words of its passages are missing or not what is indexed now"))
+    bare.append(document.text[covered:])
+    if not wrong and any(_BLANK.sub("", part) for part in bare):
+        wrong.add(("passages", "a part of its text is in no passage"))
+    found.faults += sorted(wrong)
+    return ids
+
+
+def _check_vectors(
+    connection: sqlite3.Connection,
+    found: Examined,
+    chunks: Sequence[int],
+    embedder: EmbedderIdentity | None,
+) -> None:
+    row = connection.execute(
+        "SELECT first_chunk, count, data FROM vectors WHERE document_id = ?", (found.id,)
+    ).fetchone()
+    why = "it has no vectors" if row is None else ""
+    if row:
+        first, count, data = row
+        if not all(isinstance(v, int) for v in (first, count)) or not isinstance(data, bytes):
+            why = "its vectors' row holds values of the wrong kind"
+        elif list(range(first, first + count)) != list(chunks):
+            why = f"its vectors are of {count} passages from {first}, not of its {len(chunks)}"
+        elif embedder is not None:
+            why = _matrix_fault(data, count, embedder.dimension)
+            if not why and count:
+                found.first_vector = np.frombuffer(data, "<f4").reshape(count, -1)[0]
+    if why:
+        found.faults.append(("passages", why))
+
+
+def _matrix_fault(data: bytes, count: int, dimension: int) -> str:
+    if len(data) != count * dimension * 4:
+        return f"its vectors have {len(data)} bytes, not {count} x {dimension} x 4"
+    matrix = np.frombuffer(data, "<f4").reshape(count, dimension)
+    if not np.isfinite(matrix).all():
+        return "its vectors hold values that are no numbers"
+    lengths = np.linalg.norm(matrix.astype(np.float64), axis=1)
+    if (np.abs(lengths - 1) > LENGTH_ERROR).any():
+        return "its vectors are not of length 1"
+    return ""
+
+
+def _chunk_fault(chunk: Chunk, document: Document) -> str:
+    if not all(isinstance(v, int) for v in (chunk.start, chunk.end)):
+        return "a passage's offsets are no numbers"
+    if not 0 <= chunk.start < chunk.end <= len(document.text):
+        return "a passage lies outside its text"
+    if document.text[chunk.start : chunk.end] != chunk.text:
+        return "a passage differs from its text"
+    if chunk.kind not in get_args(ChunkKind) or not isinstance(chunk.prefix, str):
+        return "a passage's kind or prefix is damaged"
+    numbers = {page.number for page in document.pages} | ({None} if not document.pages else set())
+    if chunk.first_page not in numbers or chunk.last_page not in numbers:
+        return "a passage names pages that it does not have"
+    return ""
+
+
+def _parsed(text: Any, read: Callable[[Any], Any]) -> tuple[Any, str]:
+    """What `read` makes of a JSON column and "", or nothing and why."""
+    try:
+        return read(json.loads(text)), ""
+    except (ValueError, TypeError, KeyError) as e:
+        return {} if read is _metadata else (), " ".join(str(e).split())[:80] or type(e).__name__
+
+
+def _pages(value: Any, length: int) -> list[Page]:
+    pages = [Page(*page) for page in value]
+    for page in pages:
+        if not isinstance(page.number, int) or not 0 <= page.start <= page.end <= length:
+            raise ValueError("one lies outside the text")
+    return pages
+
+
+def _blocks(value: Any, length: int) -> list[Block]:
+    blocks = [Block(*block) for block in value]
+    position = 0
+    for block in blocks:
+        if block.kind not in get_args(BlockKind):
+            raise ValueError(f"one is a {block.kind!r}")
+        if not position <= block.start <= block.end <= length:
+            raise ValueError("they overlap or lie outside the text")
+        position = block.end
+    return blocks
+
+
+def _notes(value: Any) -> list[str]:
+    return _strings(value)
+
+
+def _headings(value: Any) -> list[str]:
+    return _strings(value)
+
+
+def _strings(value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        raise ValueError("expected a list of texts")
+    return value
+
+
+def _metadata(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("expected an object")
+    if not all(isinstance(v, str | int | float | bool) for v in value.values()):
+        raise ValueError("expected texts, numbers or booleans")
+    return value
