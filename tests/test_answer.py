@@ -152,6 +152,23 @@ def test_only_a_faithful_rewriting_is_kept(home: Path, reply: str, whole: str) -
     assert reading.leans == (whole.startswith("Who"))
 
 
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("And until when?", True),
+        ("How many of them may be carried over?", True),
+        ("¿Y cuánto cuesta?", True),
+        ("On és això?", True),
+        ("És mikor?", True),
+        ("How many days of annual leave do staff have?", False),
+        ("¿Cuántos días de vacaciones tiene el personal?", False),
+        ("Quantes hores obre la biblioteca?", False),
+    ],
+)
+def test_a_question_that_leans_is_told_by_its_words(question: str, said: bool) -> None:
+    assert followup.leans(question) is said
+
+
 def test_without_a_question_before_nothing_is_rewritten(home: Path) -> None:
     assert followup.read("A question?", [], FakeChat(), _config()).whole == "A question?"
 

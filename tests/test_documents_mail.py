@@ -6,12 +6,16 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import make_files
+import make_pdfs
 import pytest
 
+from llar.config import Config
+from llar.documents import load
 from llar.documents.mail import parse
 from llar.documents.reading import Limits, read_document
 from llar.errors import DocumentError
 
+CONFIG = Config(parse_workers=1)
 LIMITS = Limits(max_bytes=512 << 20)
 
 
@@ -43,6 +47,19 @@ def test_message_with_attachments(tmp_path: Path) -> None:
     assert document.notes[-1] == (
         "attachment 'x.bin' (2304 bytes) was not read: is binary data of no kind llar reads"
     )
+
+
+def test_pdf_under_any_name_and_as_an_attachment(tmp_path: Path) -> None:
+    make_pdfs.table_pdf(tmp_path / "dosis.pdf", make_pdfs.DOSES)
+    direct = load(tmp_path / "dosis.pdf", CONFIG)
+    data = (tmp_path / "dosis.pdf").read_bytes()
+    (tmp_path / "renamed.txt").write_bytes(data)
+    renamed = load(tmp_path / "renamed.txt", CONFIG)
+    assert (renamed.format, renamed.text, renamed.blocks) == ("pdf", direct.text, direct.blocks)
+    make_files.write_eml(tmp_path / "a.eml", {"dosis.pdf": data})
+    mail = load(tmp_path / "a.eml", CONFIG)
+    assert mail.text.endswith(f"# dosis.pdf\n\n{direct.text}")
+    assert "máximo 60mg/kg/día" in mail.text
 
 
 def test_html_body_and_attached_messages_to_a_depth() -> None:

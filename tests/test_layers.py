@@ -15,6 +15,7 @@ SOURCE = Path(llar.__file__).parent
 LAYERS = [  # bottom first; the first part of a module's name below llar
     {"records", "errors"},
     {"config"},
+    {"archive"},
     {"prompts"},
     {"text"},
     {"documents", "chunks", "models"},
@@ -22,6 +23,8 @@ LAYERS = [  # bottom first; the first part of a module's name below llar
     {"retrieve"},
     {"answer"},
     {"collection"},
+    {"transfer", "watch"},
+    {"bundle"},
     {"cli"},
     {"__main__"},
 ]

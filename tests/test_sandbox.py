@@ -109,6 +109,7 @@ def test_errors_keep_their_kind_and_name_the_file_on_one_line(tmp_path: Path) ->
         load(tmp_path / "missing", CONFIG)
 
 
+@pytest.mark.slow
 def test_time_limit_ends_one_file_only(tmp_path: Path) -> None:
     slow = slow_file(tmp_path / "a.csv", rows=3_000_000)
     (tmp_path / "b.txt").write_text("quick")
@@ -125,6 +126,7 @@ def test_time_limit_ends_one_file_only(tmp_path: Path) -> None:
     assert isinstance(outcomes[tmp_path / "b.txt"], Document)
 
 
+@pytest.mark.slow
 def test_memory_limit_ends_one_file_only(tmp_path: Path) -> None:
     big = tmp_path / "a.txt"
     big.write_bytes(b"words and words " * (12 << 20))  # 192 MiB; its parse holds several copies

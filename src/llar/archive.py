@@ -18,6 +18,8 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -60,9 +62,16 @@ class Writer:
         with path.open("rb") as stream:
             return self._write(name, stream, os.fstat(stream.fileno()).st_size, False)
 
-    def finish(self, facts: Mapping[str, Any]) -> None:
-        """Write the manifest: `facts`, and the list of all members."""
-        manifest = {**facts, "members": [asdict(m) for m in self.members]}
+    def finish(self, kind: str, facts: Mapping[str, Any]) -> None:
+        """Write the manifest: what this is, `facts`, and the list of all members."""
+        manifest = {
+            "kind": kind,
+            "schema": SCHEMA,
+            "llar": version("llar"),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            **facts,
+            "members": [asdict(m) for m in self.members],
+        }
         self.add(MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False).encode() + b"\n")
 
     def _write(self, name: str, stream: IO[bytes], size: int, executable: bool) -> Member:
@@ -70,7 +79,7 @@ class Writer:
         info = tarfile.TarInfo(f"{self._top}/{name}")
         info.size, info.mtime, info.mode = size, self._now, 0o755 if executable else 0o644
         read = _Hashing(stream)
-        self._tar.addfile(info, read)  # type: ignore[arg-type]  # it only reads
+        self._tar.addfile(info, read)
         member = Member(name, size, read.digest.hexdigest())
         self.members.append(member)
         return member

@@ -43,7 +43,9 @@ class Config:
     )
     openai_api_key: str = _setting("", "Key sent to that server.", secret=True)
     openai_timeout: float = _setting(120.0, "Seconds to wait for that server's next byte.")
-    openai_retries: int = _setting(3, "Further tries after a failed connection, 429 or 5xx, with back-off.")
+    openai_retries: int = _setting(
+        3, "Further tries after a failed connection, 429 or 5xx, with back-off."
+    )
     parse_workers: int = _setting(0, "Parser processes; 0 takes one per free core.")
     parse_memory_mb: int = _setting(2048, "Address space one parser process may use, in MiB.")
     parse_timeout: float = _setting(120.0, "Seconds one file may take to parse.")

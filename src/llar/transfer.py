@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
+import re
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import __version__, archive
-from .archive import Archive, Watch, open_archive
+from . import archive
+from .archive import Archive, open_archive
 from .collection import Collection
 from .config import Config
 from .errors import BundleError, CollectionError, ModelError
-from .index.database import FILE, Database, collection_path, mapped, now
+from .index.database import FILE, Database, collection_path, mapped
 from .index.index import Index, collection_names
 from .models.store import Store
 
@@ -64,16 +66,7 @@ def export_collection(config: Config, name: str, file: Path) -> Exported:
     with archive.create(file, KIND) as out, scratch(file) as folder:
         facts = snapshot(config, name, folder / FILE)
         out.add_file(FILE, folder / FILE)
-        out.finish(
-            {
-                "kind": KIND,
-                "schema": archive.SCHEMA,
-                "llar": __version__,
-                "created": now(),
-                "collection": name,
-                **facts,
-            }
-        )
+        out.finish(KIND, {"collection": name, **facts})
     counts = facts["documents"], facts["chunks"], facts["embedder"]["name"]
     with archive.told(file):
         return Exported(file, file.stat().st_size, archive.sha256(file), name, *counts)
@@ -111,11 +104,9 @@ def snapshot(config: Config, name: str, target: Path) -> dict[str, Any]:
 
 def describe(connection: sqlite3.Connection) -> dict[str, Any]:
     """What a collection holds; `content` is equal for equal documents, files and vectors' model."""
-    import json
-
     digest = hashlib.sha256()
     for query in (
-        "SELECT key, value FROM manifest WHERE key IN ('schema', 'embedder', 'chunker') ORDER BY 1",
+        "SELECT key, value FROM manifest WHERE key IN ('embedder', 'chunker') ORDER BY 1",
         "SELECT id, sha256, title, language, length(text) FROM documents ORDER BY id",
         "SELECT path, document_id, metadata FROM files ORDER BY path",
         "SELECT path FROM roots ORDER BY path",
@@ -185,9 +176,11 @@ class Incoming:
         collection_path(self.config, name)
         if name not in collection_names(self.config):
             return "new"
-        with contextlib.closing(Index.open(self.config, name)) as index:
-            with index.database.read() as connection:
-                here = describe(connection)
+        with (
+            contextlib.closing(Index.open(self.config, name)) as index,
+            index.database.read() as connection,
+        ):
+            here = describe(connection)
         if here["content"] == facts.get("content"):
             return "unchanged"
         if not replace:
@@ -231,8 +224,8 @@ def check_collection(config: Config, name: str) -> tuple[str, ...]:
             "SELECT text FROM chunks ORDER BY length(text) DESC LIMIT 1"
         ).fetchall()
         missing = missing_embedder(config, collection.index.embedder.name)
-        if rows:
-            words = " ".join(str(rows[0][0]).split()[:8])
+        words = " ".join(re.findall(r"\w{3,}", str(rows[0][0]))[:20] if rows else ())
+        if words:
             hits = collection.search(words, mode="lexical" if missing else "hybrid")
             if not hits:
                 raise CollectionError(
@@ -275,5 +268,3 @@ def _check_file(source: Path, staged: Path, name: str, config: Config) -> None:
         why = f"it has a trigger or view {foreign[0][0]!r}" if foreign else verdict
         raise BundleError(f"{str(source)!r}: collection {name!r} is refused: {why}")
     Database(staged.parent, lock_timeout=config.lock_timeout).close()  # manifest and schema
-
-

@@ -22,13 +22,13 @@ from ..text.language import detect_query
 from . import evidence as evidences
 from .check import support
 from .evidence import Evidence, cells
-from .followup import Reading, read
+from .followup import Reading, leans, read
 from .prompt import Prompt, build
 
 ASKED = 0.6  # weight of a leaning question by itself, beside it with the one before
 NEARLY = 0.9  # share of the best quote's score that lets a second quote stand beside it
 ASTRAY = 2  # unsupported sentences in a row after which the model is stopped
-RELEVANT = 0.6  # a sentence's evidence must score at least this share of the best
+RELEVANT = 0.8  # a sentence's evidence must score at least this share of the best
 
 NOT_FOUND = {
     "en": "Not found in these documents.",
@@ -80,10 +80,14 @@ def stream(
     """Each sentence as soon as it is written and checked, then the whole Answer."""
     draft = _Draft()
 
-    with _timed(draft, "rewrite"):
-        reading = read(question, history, chat, config) if history else Reading(question, question)
+    reading = Reading(question, question)
     with _timed(draft, "search"):
         hits, ranked = _looked_up(reading, search, index, embedder)
+    if history and (leans(question) or not evidences.answerable(ranked, embedder)):
+        with _timed(draft, "rewrite"):
+            reading = read(question, history, chat, config)
+        with _timed(draft, "search"):
+            hits, ranked = _looked_up(reading, search, index, embedder)
     question = reading.whole
     if evidences.answerable(ranked, embedder):
         yield from _written(question, hits, ranked, draft, chat, embedder, config)

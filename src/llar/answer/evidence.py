@@ -32,7 +32,7 @@ class Scale:
 
 
 KNOWN = Scale(0.35, 0.45, 0.35, least=0.54)  # the embedder knows the passage's language
-OTHER = Scale(0.5, 0.15, 0.35, least=0.42)
+OTHER = Scale(0.5, 0.15, 0.35, least=0.38)
 
 _UNDERLINE = re.compile(r"([=\-~^\"'`*+#:.])\1{2,}\s*")
 _ASKING = re.compile(  # words that say what kind of answer is wanted, not what it is about

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,16 @@ from ..text.words import query_terms
 
 TURNS = 6  # messages of the conversation the model sees
 LANGUAGES = ("en", "es", "ca", "hu")
+
+# Words that stand for something said before, and ways to begin that go on from it.
+_LEANING = re.compile(
+    r"\b(?:he|she|it|they|him|her|them|his|hers|its|their|theirs|this|that|these|those|there|then"
+    r"|one|ones|él|ella|ellos|ellas|eso|esa|ese|esos|esas|esto|esta|este|estos|estas|allí|ahí"
+    r"|su|sus|ell|elles|ells|això|aquest|aquesta|aquests|aquestes|aquell|aquella|hi|seu|seva|seus"
+    r"|seves|ő|ők|az|azok|ez|ezek|ott|itt|akkor|neki|nekik|annak|azt|ezt)\b"
+    r"|^\W*(?:and|but|or|so|what about|how about|y|e|pero|i|però|és|de|meg)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,11 @@ class Reading:
     def leans(self) -> bool:
         """Is the question only understood together with the one before?"""
         return self.whole != self.asked
+
+
+def leans(question: str) -> bool:
+    """Does the question have words that stand for something said before?"""
+    return bool(_LEANING.search(question))
 
 
 def read(question: str, history: Sequence[Message], chat: ChatModel, config: Config) -> Reading:

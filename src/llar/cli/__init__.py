@@ -27,8 +27,12 @@ COMMANDS = {
     "status": ("documents", "Show what a collection holds and what could not be read."),
     "collections": ("documents", "List the collections."),
     "models": ("models", "List, pull, import, show, remove and verify models."),
+    "export": ("transfer", "Write one collection to one file."),
+    "import": ("transfer", "Take in a collection that was exported."),
+    "bundle": ("bundle", "Pack a whole working system for a closed network."),
     "config": ("settings", "Show every setting and where it comes from."),
 }
+_FUNCTIONS = {"import": "import_"}  # where the command's name is no name in Python
 
 
 class Commands(click.Group):
@@ -43,7 +47,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f".{COMMANDS[cmd_name][0]}", __name__)
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, _FUNCTIONS.get(cmd_name, cmd_name))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -79,7 +79,7 @@ def chat(
         opened.chat_model(model)  # a missing model is told before the first question
         while question := _next_question():
             answer = _stream(opened, question, model, k, filters, history)
-            history += [Message("user", answer.question), Message("assistant", answer.answer)]
+            history += [Message("user", question), Message("assistant", answer.answer)]
 
 
 def _next_question() -> str:
@@ -114,7 +114,8 @@ def _finish(answer: Answer, asked: str) -> None:
         if answer.hits:
             click.echo("The nearest passages:", err=True)
         for hit in answer.hits[:3]:
-            click.echo(f"  {where(hit.document, hit.chunk.first_page)}", err=True)
+            path = f": {clean(' > '.join(hit.chunk.headings))}" if hit.chunk.headings else ""
+            click.echo(f"  {where(hit.document, hit.chunk.first_page)}{path}", err=True)
     else:
         click.echo()
     for c in answer.citations:

@@ -1,7 +1,7 @@
 """HTML: every piece of content in reading order, without what surrounds it on the page.
 
 Left out, and nothing else: what is never shown (script, style, template, `hidden`, display:none,
-SVG, media), form controls, and navigation as `_is_navigation` defines it.
+SVG, media), form controls, and navigation as `html_rules.is_navigation` defines it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ..errors import DocumentError, LimitExceeded
 from .captions import is_caption
 from .compose import Composer, squeeze
 from .decode import decode
+from .html_rules import BLOCKS, is_hidden, is_navigation, is_page_level
 from .html_table import is_layout, read_table
 from .marks import superscript
 from .parsed import ParsedText
@@ -25,112 +26,9 @@ _DEEPEST = 2_000  # libxml2 gives up at 2,048 and would lose what is deeper
 _CHARSET = re.compile(rb"<meta\b[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
 _XML_CHARSET = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w.:-]+)")
 
-SILENT = frozenset(
-    [
-        "script",
-        "style",
-        "template",
-        "noscript",
-        "head",
-        "svg",
-        "canvas",
-        "audio",
-        "video",
-        "iframe",
-        "object",
-        "embed",
-        "map",
-        "annotation",
-        "button",
-        "select",
-        "textarea",
-        "input",
-        "datalist",
-        "progress",
-        "meter",
-        "rp",
-    ]
-)
-_BLOCKS = frozenset(
-    [
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "body",
-        "center",
-        "dd",
-        "details",
-        "dialog",
-        "dir",
-        "div",
-        "dl",
-        "dt",
-        "fieldset",
-        "figcaption",
-        "figure",
-        "footer",
-        "form",
-        "header",
-        "hgroup",
-        "hr",
-        "html",
-        "legend",
-        "li",
-        "main",
-        "menu",
-        "nav",
-        "ol",
-        "p",
-        "pre",
-        "search",
-        "section",
-        "summary",
-        "table",
-        "tbody",
-        "td",
-        "tfoot",
-        "th",
-        "thead",
-        "tr",
-        "ul",
-        "caption",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "title",
-    ]
-)
 _HEADINGS = {f"h{n}": n for n in range(1, 7)}
 _LISTS = frozenset(("ul", "ol", "menu", "dir"))
-_SECTIONS = frozenset(("article", "main", "section", "aside", "blockquote", "figure", "td"))
-_NAVIGATION_ROLES = frozenset(("navigation", "search", "menu", "menubar", "toolbar"))
-_NAVIGATION_NAMES = frozenset(
-    [
-        "nav",
-        "navbar",
-        "navigation",
-        "navheader",
-        "navfooter",
-        "docnav",
-        "breadcrumb",
-        "breadcrumbs",
-        "skip-link",
-        "skiplink",
-        "skip-to-content",
-        "sphinxsidebar",
-        "pagination",
-        "pager",
-    ]
-)
-_LINK_LIST_NAMES = frozenset(
-    ["toc", "menu", "sidebar", "contents", "table-of-contents", "tableofcontents"]
-)
 _PERMALINKS = frozenset(("¶", "#", "§", "🔗"))
-_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 
 
 def parse(data: bytes, name: str) -> ParsedText:
@@ -221,9 +119,9 @@ class _Walk:
 
     def _start(self, element: Any) -> bool:
         """Begin an element; False where its inside has been dealt with or is left out."""
-        if is_hidden(element) or _is_navigation(element):
+        if is_hidden(element) or is_navigation(element):
             return False
-        if element.tag not in _BLOCKS:
+        if element.tag not in BLOCKS:
             return self._start_inline(element)
         self._flush()
         return self._start_block(element)
@@ -242,7 +140,7 @@ class _Walk:
 
     def _start_block(self, element: Any) -> bool:
         tag = element.tag
-        if tag == "header" and _is_page_level(element):
+        if tag == "header" and is_page_level(element):
             self._header = element
         elif tag == "pre":
             self._code(element)
@@ -255,13 +153,13 @@ class _Walk:
             self._begin_item()
         elif tag in _HEADINGS:
             self._in_heading = True
-        return tag != "pre" and not (tag == "footer" and _is_page_level(element))
+        return tag != "pre" and not (tag == "footer" and is_page_level(element))
 
     def _end(self, element: Any) -> None:
         tag = element.tag
         if element is self._header:
             self._header = None
-        if tag not in _BLOCKS:
+        if tag not in BLOCKS:
             return
         if tag in _HEADINGS:
             self._in_heading = False
@@ -360,42 +258,6 @@ def _visible_text(element: Any) -> Iterator[str]:
             yield inner.text or ""
         elif inner is not element:
             yield inner.tail or ""
-
-
-def is_hidden(element: Any) -> bool:
-    """Whether browsers do not show an element, or show it as a control rather than as text."""
-    return (
-        element.tag in SILENT
-        or element.get("hidden") is not None
-        or _HIDDEN.search(element.get("style") or "") is not None
-    )
-
-
-def _is_navigation(element: Any) -> bool:
-    """Whether an element leads elsewhere instead of saying something.
-
-    That is `nav`; a navigation, menu or search role; a class or id that only navigation has
-    (navbar, breadcrumbs ...); and a table of contents, menu or sidebar that is mostly links.
-    """
-    if element.tag == "nav" or (element.get("role") or "").lower() in _NAVIGATION_ROLES:
-        return True
-    if element.tag not in _BLOCKS or element.tag in ("body", "html"):
-        return False
-    names = f"{element.get('class') or ''} {element.get('id') or ''}".lower().split()
-    if any(name in _NAVIGATION_NAMES for name in names):
-        return True
-    return any(name in _LINK_LIST_NAMES for name in names) and _is_mostly_links(element)
-
-
-def _is_mostly_links(element: Any) -> bool:
-    total = sum(len(squeeze(text)) for text in element.itertext())
-    linked = sum(len(squeeze("".join(a.itertext()))) for a in element.iter("a"))
-    return linked >= 0.8 * total
-
-
-def _is_page_level(element: Any) -> bool:
-    """Whether a header or footer is the page's own and not that of an article in it."""
-    return not any(parent.tag in _SECTIONS for parent in element.iterancestors())
 
 
 def _first_number(element: Any) -> int:

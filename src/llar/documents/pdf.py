@@ -27,7 +27,7 @@ _MOST_PAGES = 1_000_000  # liteparse by itself stops at 1,000 and does not say s
 _STRANGE = re.compile("[\ufffd\ue000-\uf8ff]")  # letters whose meaning the file does not tell
 _MUCH = 0.2  # share of them above which a text layer is called garbled
 _LISTED = 20  # pages named one by one in the notes
-_FEW = 10  # a page with fewer words is looked at for pictures
+_FEW = 60  # a page with fewer letters is looked at for pictures
 _PICTURE = 0.5  # share of such a page that a picture covers where the text is likely in it
 
 
@@ -63,7 +63,8 @@ def _parse(path: Path, password: str | None, raw: RawDocument | None) -> ParsedT
         notes += [f"page {e.page_num}: could not be read ({e.message})" for e in result.page_errors]
         for sheet in _sheets(path, password, result.pages, raw):
             pages.append(lay_out(sheet, open_table(pages[-1]) if pages else None))
-            if sum(len(run) for run in sheet.runs) < _FEW and sheet.number not in failed:
+            letters = sum(len(w.text) for run in sheet.runs for w in run)
+            if letters < _FEW and sheet.number not in failed:
                 sparse.append(sheet.number)
             if _is_garbled(sheet):
                 notes.append(f"page {sheet.number}: its text layer is garbled")
@@ -87,11 +88,16 @@ def _parse(path: Path, password: str | None, raw: RawDocument | None) -> ParsedT
     )
 
 
+def _source(path: Path) -> Path | bytes:
+    """What liteparse is given: it goes by the suffix, so a PDF under another name goes as bytes."""
+    return path if path.suffix.lower() == ".pdf" else path.read_bytes()
+
+
 def _batches(path: Path, password: str | None) -> Iterator[ParseBatch]:
     from liteparse import ParseError
 
     try:
-        yield from _parser(password).parse_batches(path, batch_size=_BATCH)
+        yield from _parser(password).parse_batches(_source(path), batch_size=_BATCH)
     except ParseError as e:
         raise _ours(e, password) from e
     except FileNotFoundError as e:
@@ -109,7 +115,7 @@ def _pages(
 
     chosen = ",".join(str(n) for n in numbers)
     try:
-        result: ParseResult = _parser(password, chosen, turned, words=True).parse(path)
+        result: ParseResult = _parser(password, chosen, turned, words=True).parse(_source(path))
     except ParseError as e:
         raise _ours(e, password) from e
     return result.pages
@@ -203,7 +209,7 @@ def _pictures(path: Path, password: str | None, sparse: Sequence[int]) -> list[s
     from liteparse import ParseError
 
     try:
-        seen = {s.page_number: s for s in _parser(password).is_complex(path)}
+        seen = {s.page_number: s for s in _parser(password).is_complex(_source(path))}
     except ParseError as e:
         raise _ours(e, password) from e
     scanned: list[int] = []

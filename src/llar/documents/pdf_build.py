@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from .pdf_grid import Area, Table, gutters, is_value, segments, to_table
-from .pdf_judge import is_table
+from .pdf_judge import is_page_columns, is_table
 from .pdf_page import Box, Rule, Word, bounds, free_height, line_text
 from .pdf_rows import Strip, group_rows, several_values, strips
 
@@ -32,6 +32,8 @@ def build(
     box = bounds([w for line in lines for w in line])
     edges = [box[0] - 1, *cuts, box[2] + 1]
     cut = strips(lines, edges)
+    if is_page_columns(cut):
+        return None
     head, body = _rows(cut, edges, horizontal)
     if len(head) + len(body) < 2 or not is_table(head + body, len(edges) - 1, trusted=trusted):
         return None

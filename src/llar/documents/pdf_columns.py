@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from statistics import median
 
 from .pdf_grid import Table, segments
-from .pdf_page import Word, bounds, in_lines
+from .pdf_page import Word, bounds, run_lines
 
 Rows = list[list[Word]]
 Region = tuple[Rows, list[Table]]
@@ -32,8 +33,9 @@ def regions(rows: Rows, tables: Sequence[Table], depth: int = 0) -> list[Region]
                 (left, [t for t in band_tables if t.box[0] < gutter]),
                 (right, [t for t in band_tables if t.box[0] >= gutter]),
             ):
-                words = [w for row in side for w in row]
-                found.extend(regions(in_lines(words), mine, depth + 1))
+                # Both columns had common lines; their own may lie between those.
+                runs = [list(g) for row in side for _, g in groupby(row, lambda w: (w.y0, w.y1))]
+                found.extend(regions(run_lines(runs), mine, depth + 1))
         return found
     return whole
 

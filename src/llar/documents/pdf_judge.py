@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from .pdf_grid import cell_text, is_value
-from .pdf_page import line_text
+from .pdf_page import Word, line_text
 from .pdf_rows import Strip
 
 _MARKER = re.compile(
@@ -30,7 +30,7 @@ def is_table(rows: Sequence[Sequence[Strip]], columns: int, *, trusted: bool) ->
     full = sum(f > 1 for f in filled)
     if full < 2 or full < 0.5 * len(rows) or (columns == 2 and full < 3 and not trusted):
         return False
-    if lines > 6 * len(rows) or _prose(rows, columns) or _is_chart(texts):
+    if lines > 6 * len(rows) or _prose_beside(rows, columns) or _is_chart(texts):
         return False
     if columns - sum(_is_markers([row[c] for row in texts], c) for c in range(columns)) < 2:
         return False
@@ -52,10 +52,11 @@ def _is_chart(texts: Sequence[Sequence[str]]) -> bool:
     marked: set[int] = set()
     for c in range(len(texts[0])):
         held = [(r, n) for r, row in enumerate(texts) if (n := _number(row[c])) is not None]
-        steps = Counter(round(b - a, 6) for (_, a), (_, b) in itertools.pairwise(held)).most_common(
-            1
-        )
-        if len(held) >= 5 and steps[0][1] >= 0.5 * (len(held) - 1) and abs(steps[0][0]) > 1:
+        if len(held) < 5:
+            continue
+        steps = Counter(round(b - a, 6) for (_, a), (_, b) in itertools.pairwise(held))
+        step, count = steps.most_common(1)[0]
+        if count >= 0.5 * (len(held) - 1) and abs(step) > 1:
             axes.append(c)
             marked.update(r for r, _ in held)
     if not axes:
@@ -78,28 +79,42 @@ def _is_markers(texts: Sequence[str], column: int) -> bool:
     return len(marks) > 0.6 * len(held)
 
 
-def _prose(rows: Sequence[Sequence[Strip]], columns: int) -> bool:
-    """Whether columns are running text, which fills its width line after line.
-
-    One such column is prose beside a table where its sentences run on through the rows; two are a
-    page's columns unless a column of short labels stands before them.
-    """
+def is_page_columns(lines: Sequence[Strip]) -> bool:
+    """Whether two columns or more are running text, and no column of short labels leads them."""
     running = labels = 0
-    for c in range(columns):
-        held = [cell for row in rows for s in row if (cell := s.cells[c])]
-        if not held:
-            continue
-        widths = [max(w.x1 for w in cell) - min(w.x0 for w in cell) for cell in held]
-        wide = sum(v > 0.85 * max(widths) for v in widths) / len(held)
-        words = sum(map(len, held)) / len(held)
-        if (len(held) >= 4 and wide > 0.6 and words > 3.5) or (len(held) >= 10 and words > 5.5):
+    for c in range(len(lines[0].cells)):
+        held = [cell for s in lines if (cell := s.cells[c])]
+        if _runs_on(held):
             running += 1
-            if wide > 0.6 and len(held) >= 6 and len(held) < 1.5 * len(rows):
-                return True
-        elif not running and words <= 3.5:
+        elif held and not running and sum(map(len, held)) <= 3.5 * len(held):
             marks = sum(_MARKER.fullmatch(line_text(cell)) is not None for cell in held)
             labels += marks < 0.5 * len(held)
     return running >= 2 and not labels
+
+
+def _runs_on(held: Sequence[list[Word]]) -> bool:
+    """Whether the lines of a column are running text: many words that fill its width."""
+    if len(held) < 4:
+        return False
+    words = sum(map(len, held)) / len(held)
+    return (words > 3.5 and _wide(held) > 0.6) or (len(held) >= 10 and words > 5.5)
+
+
+def _wide(held: Sequence[list[Word]]) -> float:
+    """The share of lines that nearly reach the column's full width."""
+    widths = [max([w.x1 for w in cell]) - min([w.x0 for w in cell]) for cell in held]
+    widest = max(widths)
+    return sum(v > 0.85 * widest for v in widths) / len(held)
+
+
+def _prose_beside(rows: Sequence[Sequence[Strip]], columns: int) -> bool:
+    """Whether a column is prose beside a table: its sentences run on through the rows."""
+    for c in range(columns):
+        held = [cell for row in rows for s in row if (cell := s.cells[c])]
+        through = 6 <= len(held) < 1.5 * len(rows)
+        if through and sum(map(len, held)) > 3.5 * len(held) and _wide(held) > 0.6:
+            return True
+    return False
 
 
 def _short(texts: Sequence[Sequence[str]]) -> bool:

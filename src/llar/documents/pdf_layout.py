@@ -218,6 +218,8 @@ def _marker(line: Line) -> str:
     if _BULLET.match(word.text) or _NUMBER.match(word.text):
         if word.text in "-–—*o" and following.x0 - word.x1 < _INDENT * word.size:
             return ""  # a dash, a footnote's star, or the Spanish for "or"
+        if is_caption(line.text):
+            return ""  # "2. táblázat"
         return word.text
     return ""
 

@@ -235,6 +235,8 @@ def cluster(rules: Sequence[Rule], apart: float) -> list[list[Rule]]:
 
 def in_lines(words: Sequence[Word]) -> list[list[Word]]:
     """Group words into visual lines, top to bottom, each in x order."""
+    if words and all(w.y0 == words[0].y0 and w.y1 == words[0].y1 for w in words):
+        return [sorted(words, key=lambda w: w.x0)]
     return run_lines([[w] for w in words])
 
 

@@ -25,6 +25,7 @@ class Strip:
     cells: list[list[Word] | None]
     first: float  # middle of its first and of its last line
     last: float
+    folded: bool  # whether it is several lines
 
     @property
     def filled(self) -> list[int]:
@@ -45,7 +46,7 @@ def strips(lines: Sequence[list[Word]], edges: Sequence[float]) -> list[Strip]:
             else:
                 cell.append(word)
         words = [w for line in band for w in line]
-        result.append(Strip(words, cells, _level(band[0]), _level(band[-1])))
+        result.append(Strip(words, cells, _level(band[0]), _level(band[-1]), len(band) > 1))
     return result
 
 
@@ -85,8 +86,11 @@ def _leading(lines: Sequence[Strip], size: float) -> float:
     """The distance between the closest two lines of one column."""
     closest = []
     for column in range(len(lines[0].cells)):
-        cells = [c for s in lines if (c := s.cells[column])]
-        ys = [_level(line) for cell in cells for line in in_lines(cell)]
+        ys: list[float] = []
+        for strip in lines:
+            cell = strip.cells[column]
+            if cell:
+                ys += [_level(line) for line in (in_lines(cell) if strip.folded else [cell])]
         closest += [b - a for a, b in itertools.pairwise(ys) if b - a > 0.8 * size]
     return min(closest, default=1.2 * size)
 
@@ -96,7 +100,7 @@ def _padding_tells(lines: Sequence[Strip], gaps: Sequence[float], leading: float
     close = [
         (a, b) for a, b, g in zip(lines, lines[1:], gaps, strict=False) if g <= _NEAR * leading
     ]
-    folded = any(len(in_lines(c)) > 1 for s in lines for c in s.cells if c)
+    folded = any(s.folded and len(in_lines(c)) > 1 for s in lines for c in s.cells if c)
     if not (close or folded) or not any(g > _WIDE * leading for g in gaps):
         return False
     return not any(

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from .captions import is_caption
 from .pdf_build import build
 from .pdf_grid import Table, gutters, is_value, segments
+from .pdf_judge import is_page_columns
 from .pdf_page import Rule, Word, bands, free_height, line_text
+from .pdf_rows import strips
 
 _APART = 0.9  # ems between two cells of one line, at least
 
@@ -88,6 +90,9 @@ def _best(
     page: int, lines: Sequence[Line], first: int, last: int, horizontal: Sequence[Rule]
 ) -> tuple[Table, int] | None:
     """The table in these lines and its last line; end lines that fit no column are left out."""
+    cuts = gutters(lines[first : last + 1])
+    if cuts and is_page_columns(strips(lines[first : last + 1], [-1e9, *cuts, 1e9])):
+        return None
     for _ in range(4):
         if last <= first:
             return None

@@ -75,6 +75,12 @@ _VOCABULARY = "CREATE VIRTUAL TABLE vocabulary USING fts5vocab(words, row)"
 NEXT = "_next"  # suffix of the tables that a re-embedding fills, beside the ones in use
 
 
+def create_tables(connection: sqlite3.Connection) -> None:
+    """Make every table of a new collection."""
+    connection.executescript(_TABLES)
+    create_passages(connection)
+
+
 def create_passages(connection: sqlite3.Connection, suffix: str = "") -> None:
     """Make empty tables for chunks, their words and their vectors, inside a transaction."""
     for statement in _PASSAGES.format(suffix).split(";\n"):
@@ -99,6 +105,20 @@ def swap_passages(connection: sqlite3.Connection) -> None:
     connection.execute(f"DROP INDEX chunks{NEXT}_document")
     connection.execute("CREATE INDEX chunks_document ON chunks(document_id)")
     connection.execute(_VOCABULARY)
+
+
+def new_manifest(embedder: EmbedderIdentity, chunker: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest of an empty collection."""
+    return {
+        "schema": SCHEMA,
+        "created": now(),
+        "embedder": asdict(embedder),
+        "chunker": dict(chunker),
+        "languages": {},
+        "generation": 0,
+        "epoch": 0,
+        "tokens": 0,
+    }
 
 
 def now() -> str:
@@ -155,24 +175,13 @@ class Database:
         """Make the collection; where another process was faster, open what it made."""
         with mapped_disk(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        manifest = {
-            "schema": SCHEMA,
-            "created": now(),
-            "embedder": asdict(embedder),
-            "chunker": dict(chunker),
-            "languages": {},
-            "generation": 0,
-            "epoch": 0,
-            "tokens": 0,
-        }
         draft = folder / f".{FILE}.{os.getpid()}-{threading.get_ident()}"
         with mapped(draft), contextlib.closing(sqlite3.connect(draft)) as connection:
             connection.execute("PRAGMA synchronous = FULL")
-            connection.executescript(_TABLES)
-            create_passages(connection)
+            create_tables(connection)
             connection.executemany(
                 "INSERT INTO manifest VALUES (?, ?)",
-                [(k, json.dumps(v)) for k, v in manifest.items()],
+                [(k, json.dumps(v)) for k, v in new_manifest(embedder, chunker).items()],
             )
             connection.commit()
         with mapped_disk(folder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -71,7 +72,7 @@ def back_up(path: Path) -> Path:
     """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")  # never the name of one before
     target = path.with_name(f"{path.name}.backup-{stamp}")
-    draft = path.with_name(f".{target.name}")
+    draft = path.with_name(f".{path.name}.{os.getpid()}-{stamp}")
     with mapped_disk(draft), mapped(draft):
         with (
             contextlib.closing(
