@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from indexed import indexed
 
 import llar
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data" / "qa"
-WORK = Path(__file__).parent / ".work"
 SETS = ("xquad_en", "xquad_es", "squad_es", "clapnq")
 
 
@@ -73,18 +74,5 @@ def _add(passages: dict[str, str], text: str) -> str:
 
 
 def collection(name: str, passages: dict[str, str]) -> llar.Collection:
-    """The set's passages, indexed (once; later calls open what is there)."""
-    config = llar.load_config()
-    folder = WORK / "qa" / name
-    folder.mkdir(parents=True, exist_ok=True)
-    for key, text in passages.items():
-        if not (folder / key).is_file():
-            (folder / key).write_text(text, encoding="utf-8")
-    home = WORK / "home"
-    home.mkdir(exist_ok=True)
-    if not (home / "models").exists():
-        (home / "models").symlink_to(config.models_dir, target_is_directory=True)
-    docs = llar.Collection(f"qa-{name}", config=replace(config, home=home))
-    report = docs.add(folder)
-    assert not report.failed, report.failed
-    return docs
+    """The set's passages, indexed."""
+    return indexed(f"qa-{name}", passages)

@@ -10,38 +10,28 @@ import json
 import math
 import sys
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
+
+from indexed import indexed
 
 import llar
 from llar.retrieve import Mode
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data" / "retrieval"
-WORK = Path(__file__).parent / ".work"
 SETS = ("cranfield", "medline", "adi", "xquad_en", "xquad_es")
 DEPTH = 100
 RRF_K = 60
 
 
 def collection(name: str) -> llar.Collection:
-    """The set's documents as files, indexed (once; later calls open what is there)."""
-    folder = WORK / "retrieval" / name
-    folder.mkdir(parents=True, exist_ok=True)
+    """The set's documents as files, indexed."""
+    texts = {}
     for line in (DATA / name / "corpus.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         text = f"{row.get('title') or ''}\n\n{row['text']}".strip()
-        file = folder / f"{row['_id']}.txt"
-        if text and not file.is_file():
-            file.write_text(text, encoding="utf-8")
-    config = llar.load_config()
-    home = WORK / "home"
-    home.mkdir(exist_ok=True)
-    if not (home / "models").exists():
-        (home / "models").symlink_to(config.models_dir, target_is_directory=True)
-    docs = llar.Collection(f"retrieval-{name}", config=replace(config, home=home))
-    report = docs.add(folder)
-    assert not report.failed, report.failed
-    return docs
+        if text:
+            texts[f"{row['_id']}.txt"] = text
+    return indexed(f"retrieval-{name}", texts)
 
 
 def questions(name: str) -> tuple[dict[str, str], dict[str, dict[str, int]]]:

@@ -33,9 +33,11 @@ documents/front_matter documents/rst documents/rst_tables documents/plain docume
 documents text/language text/words text/stopwords text/sentences text chunks
 models/interface models/__init__ models/catalogue models/sources models/pull models/wheel
 models/hub models/progress models/weights models/store models index/__init__ index/database
-index/index index/ingest index/lexical index/vectors index/filters index retrieve
+index/index index/ingest index/lexical index/vectors index/filters index/migrate
+index/doctor index/examine index/repair index/salvage index retrieve
 answer/__init__ answer/followup answer/evidence answer/prompt answer/check answer collection
-cli __main__
+watch transfer archive bundle/__init__ bundle/pack bundle/wheels bundle/install bundle cli
+__main__
 """.split()  # noqa: SIM905
 
 

@@ -127,15 +127,15 @@ def test_remove_takes_files_and_folders(config: llar.Config, folder: Path) -> No
 def test_a_broken_file_is_one_line_and_the_rest_is_indexed(
     config: llar.Config, folder: Path
 ) -> None:
-    (folder / "bad.pdf").write_bytes(b"%PDF-1.7\nthis is no pdf")
+    (folder / "bad.txt").write_bytes(b"%PDF-1.7\nthis is no pdf")
     with Collection("c", config=config) as docs:
         report = docs.add(folder)
         assert len(report.added) == 2
         [(path, why)] = report.failed.items()
-        assert path.endswith("bad.pdf")
+        assert path.endswith("bad.txt")
         assert "\n" not in why
         assert [f[0] for f in docs.index.failures()] == [path]
-        (folder / "bad.pdf").write_text("now it is plain text")
+        (folder / "bad.txt").write_text("now it is plain text")
         assert docs.add(folder).failed == {}
         assert docs.index.failures() == []
 

@@ -240,5 +240,5 @@ def test_old_and_locked_office_files() -> None:
     ole = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
     with pytest.raises(LockedDocument, match="encrypted"):
         recognise(ole + "EncryptedPackage".encode("utf-16-le"), "a.docx")
-    with pytest.raises(UnsupportedFormat, match=r"old Word document \(.doc\); save it as .docx"):
+    with pytest.raises(UnsupportedFormat, match=r"\(.doc\); convert it with: soffice"):
         recognise(ole + "WordDocument".encode("utf-16-le"), "a.doc")

@@ -28,6 +28,7 @@ from .errors import BundleError
 SCHEMA = 1
 MANIFEST = "manifest.json"
 LARGEST_MANIFEST = 1 << 26
+LARGEST_READ = 1 << 22  # settings, prompts and records, which are held in memory
 _BLOCK = 1 << 20
 _PART = re.compile(r'[^\x00-\x1f\x7f/\\:*?"<>|]{1,200}')  # usable on every file system
 _TAKEN = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)  # by Windows
@@ -157,6 +158,8 @@ class Archive:
 
     def read(self, name: str) -> bytes:
         """A small member's bytes, checked."""
+        if self.members[name].size > LARGEST_READ:
+            raise _damaged(self.path, f"{name!r} is larger than {LARGEST_READ} bytes")
         out = io.BytesIO()
         self._transfer(name, out)
         return out.getvalue()

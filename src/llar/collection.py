@@ -77,17 +77,25 @@ class Collection:
         *,
         metadata: Mapping[str, MetadataValue] | None = None,
         progress: Callable[[Progress], None] | None = None,
+        password: str | None = None,
     ) -> Report:
         """Index files and folders, recursively; what is unchanged costs one read.
 
         A file that cannot be read is listed in `failed` with the reason; the others go on.
+        `password` is tried on locked files and kept nowhere.
         """
         embedder = self.embedder
         if self._index is None:
             chunker = self._chunker(embedder)
             self._index = Index.create(self.config, self.name, embedder.identity, chunker)
         return ingest.add(
-            self.index, _paths(paths), embedder, self.config, metadata=metadata, progress=progress
+            self.index,
+            _paths(paths),
+            embedder,
+            self.config,
+            metadata=metadata,
+            progress=progress,
+            password=password,
         )
 
     def sync(

@@ -25,7 +25,9 @@ def _setting(default: Any, about: str, *, secret: bool = False) -> Any:
 class Config:
     """Every setting of llar. Secrets come from the environment only and are never printed."""
 
-    home: Path = _setting(Path("~/.llar"), "Folder that holds models, collections and llar.toml.")
+    home: Path = _setting(  # noqa: RUF009 - it makes a field
+        Path("~/.llar"), "Folder that holds models, collections and llar.toml."
+    )
     collection: str = _setting("default", "Collection used when none is named.")
     chat_model: str = _setting(
         "llamacpp:smollm2-135m-instruct", "Model that writes answers, as backend:name."
@@ -50,6 +52,23 @@ class Config:
     parse_memory_mb: int = _setting(2048, "Address space one parser process may use, in MiB.")
     parse_timeout: float = _setting(120.0, "Seconds one file may take to parse.")
     max_file_mb: int = _setting(512, "Larger files are refused with a line saying so, in MiB.")
+    archive_members: int = _setting(
+        10_000, "Files read out of one archive, those in archives inside it included."
+    )
+    archive_mb: int = _setting(512, "Size of those files together, unpacked, in MiB.")
+    archive_depth: int = _setting(3, "Archives inside each other that are opened.")
+    ocr_languages: str = _setting(
+        "",
+        "Languages of pictures of text, as Tesseract names them (eng+spa); empty takes those"
+        " installed of eng, spa, cat and hun.",
+    )
+    tessdata: str = _setting(
+        "",
+        "Folder of Tesseract's *.traineddata; empty takes TESSDATA_PREFIX or Debian's folder.",
+    )
+    ocr_seconds: float = _setting(
+        1800.0, "Seconds of recognition one file may take; pages not reached are named in a note."
+    )
     chunk_tokens: int = _setting(
         160, "Longest chunk of new collections, in the embedder's tokens; 0 takes its own limit."
     )

@@ -146,6 +146,17 @@ class Source:
     title: str | None = None
     format: str = ""
     language: str | None = None
+    recognised: str = ""  # pages whose text was recognised from pictures: "1, 3-5"
+
+    def is_recognised(self, page: int | None) -> bool:
+        """Whether a page's text was recognised from a picture, so that it may be misread."""
+        if page is None or not self.recognised:
+            return False
+        for part in self.recognised.split(", "):
+            first, _, last = part.partition("-")
+            if int(first) <= page <= int(last or first):
+                return True
+        return False
 
     @property
     def name(self) -> str:

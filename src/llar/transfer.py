@@ -18,11 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import filelock
+
 from . import archive
 from .archive import Archive, open_archive
 from .collection import Collection
 from .config import Config
-from .errors import BundleError, CollectionError, ModelError
+from .errors import BundleError, CollectionBusy, CollectionError, ModelError
 from .index.database import FILE, Database, collection_path, mapped
 from .index.index import Index, collection_names
 from .models.store import Store
@@ -81,7 +83,9 @@ def import_collection(
     here and `replace` is not set; nothing has changed then.
     """
     with open_archive(file, KIND) as found:
-        name = name or str(found.manifest.get("collection"))
+        name = name or found.manifest.get("collection")
+        if not isinstance(name, str):
+            raise BundleError(f"{str(file)!r} is damaged: its manifest names no collection")
         with Incoming(config) as incoming:
             state = incoming.stage(found, FILE, name, found.manifest, replace=replace)
             incoming.place()
@@ -143,17 +147,25 @@ class Incoming:
         self.config = config
         self._staged: list[tuple[str, Path]] = []
         self._folder = config.collections_dir / ".incoming"
+        self._lock = filelock.FileLock(f"{self._folder}.lock", timeout=config.lock_timeout)
 
     def __enter__(self) -> Incoming:
-        with archive.told(self.config.collections_dir):
-            self.config.collections_dir.mkdir(parents=True, exist_ok=True)
-            self._folder = Path(
-                tempfile.mkdtemp(prefix=".incoming-", dir=self.config.collections_dir)
-            )
+        with archive.told(self._folder):
+            self._folder.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._lock.acquire()
+            except filelock.Timeout:
+                raise CollectionBusy(
+                    f"another process is importing into {str(self._folder.parent)!r}",
+                    fix="try again, or raise LLAR_LOCK_TIMEOUT (seconds)",
+                ) from None
+            shutil.rmtree(self._folder, ignore_errors=True)  # of one that was killed
+            self._folder.mkdir()
         return self
 
     def __exit__(self, *_: object) -> None:
         shutil.rmtree(self._folder)
+        self._lock.release()
 
     def stage(
         self, found: Archive, member: str, name: str, facts: dict[str, Any], *, replace: bool

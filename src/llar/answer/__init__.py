@@ -50,6 +50,12 @@ class _Draft:
     usage: Usage = field(default_factory=Usage)
     prompt: tuple[Message, ...] = ()
 
+    def cites(self, e: Evidence) -> bool:
+        """Is this span among the citations?"""
+        return any(
+            (c.document, c.start, c.end) == (e.hit.document, e.start, e.end) for c in self.citations
+        )
+
     def cite(self, found: Sequence[Evidence]) -> tuple[int, ...]:
         """The numbers of the citations for these spans, made where they are new."""
         numbers = []
@@ -92,7 +98,9 @@ def stream(
     if evidences.answerable(ranked, embedder):
         yield from _written(question, hits, ranked, draft, chat, embedder, config)
         if not any(s.supported for s in draft.sentences):
-            yield from _quoted(ranked, draft)
+            yield from _quoted(ranked[:2], draft)
+        elif not draft.cites(ranked[0]):  # what the model chose must not hide the best evidence
+            yield from _quoted(ranked[:1], draft)
     yield _finish(question, hits, draft, chat)
 
 
@@ -202,8 +210,8 @@ def _checked(
 
 
 def _quoted(ranked: Sequence[Evidence], draft: _Draft) -> Iterator[Sentence]:
-    """The best evidence as the answer: up to two spans, the second only if nearly as good."""
-    for e in ranked[:2]:
+    """These spans as sentences of the answer, where they are nearly as good as the first."""
+    for e in ranked:
         if e.score >= NEARLY * ranked[0].score:
             sentence = Sentence(readable(e), True, draft.cite([e]))
             draft.sentences.append(sentence)

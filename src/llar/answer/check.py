@@ -1,5 +1,6 @@
-"""Does a passage say what a sentence says? Numbers, names, negation, words and meaning must agree.
+"""Does a passage say what a sentence says? Words, numbers, negation and meaning must agree.
 
+Every content word of a sentence must stand in its evidence, those taken from the question too.
 A sentence is supported by one quotable span (a sentence, two neighbouring ones, or a table row),
 never by words gathered from all over a passage: that is how a dose ends up with the wrong patient.
 """
@@ -15,7 +16,6 @@ from ..models.interface import Embedder
 from ..text.words import query_terms, terms
 from .evidence import Evidence, cells, embed_spans
 
-COVERAGE = 0.75  # share of a sentence's content words that its evidence must hold
 MEANING = 0.5  # least cosine between sentence and evidence, where the embedder knows the language
 
 _NUMBER = re.compile(r"(?<![\w.,])\d+(?:[.,]\d+)*|(?<=[-–—/a-zA-Z(])\d+(?:[.,]\d+)*")
@@ -30,6 +30,13 @@ _NEGATION = {
     "ca": r"\b(?:no|mai|cap|ningú|res|ni|sense|tampoc)\b",
     "hu": r"\b(?:nem|ne|se|sem|soha|sohasem|senki|semmi|nincs|nincsenek|tilos|nélkül)\b",
 }
+_LIMITS = re.compile(  # small words that turn a statement into another one
+    r"\b(?:more|less|fewer|over|under|above|below|least|most|only|before|after|until|always|every"
+    r"|más|menos|sólo|solo|solamente|antes|después|hasta|siempre|cada|desde|mínimo|máximo"
+    r"|més|menys|només|abans|després|fins|sempre|des|mínim|màxim"
+    r"|több|kevesebb|csak|előtt|után|legalább|legfeljebb|mindig|minden|alatt|felett)\b",
+    re.IGNORECASE,
+)
 _NAME = re.compile(r"(?<![.!?:]\s)(?<=\s)(?:[\"'«“(¿¡]*)([^\W\d_a-zà-öø-ÿ][\w'’-]+)")
 
 
@@ -93,19 +100,21 @@ def _agrees(sentence: str, question: str, window: tuple[Evidence, ...]) -> tuple
     asked = frozenset(terms(question, language))
     groups = [frozenset(g) for g in query_terms(sentence, [language] if language else [])]
     own = [g for g in groups if not g & asked]  # what the sentence adds to the question
-    covered = _share(groups, known)
-    if not groups or sentence.rstrip().endswith("?"):
+    missing = [g for g in groups if not g & known]
+    covered = 1 - len(missing) / len(groups) if groups else 0.0
+    if window[0].header and _label(window[0]) & frozenset(terms(sentence, language)):
+        missing = [g for g in missing if not g & asked]  # the row's label says what it is about
+    if not groups or sentence.rstrip().endswith("?") or _stutters(sentence):
         return covered, "it says nothing"
-    names = (n for n in _NAME.findall(sentence) if not (known | asked) & set(terms(n, language)))
-    elsewhere = frozenset(terms(window[0].hit.chunk.content, language)) - known
+    names = (n for n in _NAME.findall(sentence) if not known & set(terms(n, language)))
     if unknown := _missing_number(sentence, text, around) or next(names, ""):
         reason = f"{unknown!r} does not stand there in the passage"
     elif not own:
         reason = "it only repeats the question"
-    elif min(covered, _share(own, known)) < COVERAGE or not any(g & words for g in own or groups):
+    elif missing or not any(g & words for g in own):
         reason = "the passages do not say it"
-    elif any(g & elsewhere and not g & known for g in own):
-        reason = "its words are gathered from different places"
+    elif limit := _limits(sentence) - _limits(f"{text} {around}"):
+        reason = f"{min(limit)!r} does not stand there in the passage"
     elif _negation_differs(sentence, window, language):
         reason = "one of sentence and passage is negated"
     elif window[0].header and _wrong_row(sentence, question, window[0]):
@@ -117,8 +126,14 @@ def _agrees(sentence: str, question: str, window: tuple[Evidence, ...]) -> tuple
     return covered, reason
 
 
-def _share(groups: Sequence[frozenset[str]], known: frozenset[str]) -> float:
-    return sum(bool(g & known) for g in groups) / len(groups) if groups else 1.0
+def _limits(text: str) -> set[str]:
+    return {word.casefold() for word in _LIMITS.findall(text)}
+
+
+def _stutters(sentence: str) -> bool:
+    """Does it say the same words over and over, as a model does that has lost its way?"""
+    words = re.findall(r"\w+", sentence.casefold())
+    return len(words) > 8 and len(set(words)) < len(words) / 2
 
 
 def _negation_differs(sentence: str, window: tuple[Evidence, ...], language: str | None) -> bool:
@@ -165,10 +180,14 @@ def _negated(text: str, language: str | None) -> bool:
     return bool(pattern and re.search(pattern, text, re.IGNORECASE))
 
 
+def _label(row: Evidence) -> frozenset[str]:
+    return frozenset(terms(cells(row.text)[0], row.hit.document.language))
+
+
 def _wrong_row(sentence: str, question: str, row: Evidence) -> bool:
     """Does the sentence (or else the question) name another row than this one?"""
     language = row.hit.document.language
-    label = frozenset(terms(cells(row.text)[0], language))
+    label = _label(row)
     others: frozenset[str] = frozenset()
     for line in row.hit.chunk.text.splitlines():
         if line.strip().startswith("|") and line not in (row.text, row.header):

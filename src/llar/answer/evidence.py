@@ -31,6 +31,8 @@ class Scale:
     least: float
 
 
+PASSAGE_COVERS = 0.5  # share of the question's words, by weight, that a passage must hold
+HEAVY = 1 / 3  # share of the weight from which one word may not be missing
 KNOWN = Scale(0.35, 0.45, 0.35, least=0.54)  # the embedder knows the passage's language
 OTHER = Scale(0.5, 0.15, 0.35, least=0.38)
 
@@ -38,6 +40,14 @@ _UNDERLINE = re.compile(r"([=\-~^\"'`*+#:.])\1{2,}\s*")
 _ASKING = re.compile(  # words that say what kind of answer is wanted, not what it is about
     r"\b(?:how (?:many|much)|number of|amount of|(?:what|which) (?:kinds?|sorts?|types?) of"
     r"|(?:name|names) of|qué (?:cantidad|número|tipos?) (?:de )?|quina quantitat|mennyi|hány)\b",
+    re.IGNORECASE,
+)
+_TO_THE_MODEL = re.compile(  # orders to whoever reads this for a user, not facts
+    r"\b(?:ignore|disregard|forget|ignora|olvida|oblida)\b[^.]{0,40}\b"
+    r"(?:instruc|prompt|above|previous|anterior|utasít)"
+    r"|\b(?:answer|respond to|reply to) (?:every|all|any|each) (?:question|prompt|user)"
+    r"|\bsystem prompt\b|\byou are (?:now )?(?:an? )?(?:AI|assistant|chatbot|language model)\b"
+    r"|\b(?:responde|contesta) (?:a )?(?:todas|cualquier|totes|qualsevol)\b",
     re.IGNORECASE,
 )
 _DELIMITER = re.compile(r"\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*")
@@ -92,9 +102,10 @@ def rank(
 ) -> list[Evidence]:
     """The same evidence with its scores, best first.
 
-    A score joins three things: how many of the question's words the span holds (half of it by
-    itself, half together with its headings and header), its cosine to the question, and the score
-    of its passage. Where the embedder does not know the language the cosine counts little.
+    Left out is what does not speak of what is asked (`_speaks_of`). A score joins three things:
+    how many of the question's words the span holds (half of it by itself, half together with its
+    headings and header), its cosine to the question, and the score of its passage. Where the
+    embedder does not know the language the cosine counts little.
     """
     if not evidence:
         return []
@@ -104,11 +115,31 @@ def rank(
     for e, cosine in zip(evidence, cosines, strict=True):
         language = e.hit.document.language
         around = e.words | frozenset(terms(e.context, language))
+        if not _speaks_of(e, around, lexical, embedder):
+            continue
         covered = (lexical.covered(e.words) + lexical.covered(around)) / 2
         scale = _scale(e, embedder)
         score = scale.words * covered + scale.cosine * max(float(cosine), 0.0)
         scored.append(replace(e, score=score + scale.passage * e.hit.score))
     return sorted(scored, key=lambda e: -e.score)
+
+
+def _speaks_of(e: Evidence, around: frozenset[str], lexical: Lexical, embedder: Embedder) -> bool:
+    """Does a span speak of what is asked, and not of another drug, person or product?
+
+    Its passage must hold half of the question's words by weight, the span with its headings every
+    word that alone carries a third, and a table row must hold one in a cell. A question in another
+    language than the passage shares no words with it; there a multilingual embedder decides.
+    """
+    language = e.hit.document.language
+    passage = around | frozenset(terms(e.hit.chunk.content, language))
+    covered = lexical.covered(passage)
+    if not covered and "*" in embedder.identity.languages:
+        return True
+    if covered < PASSAGE_COVERS or lexical.heaviest_missing(around) >= HEAVY:
+        return False
+    cells_only = frozenset(terms(e.text, language)) - frozenset(terms(e.header, language))
+    return not e.header or lexical.covered(cells_only) > 0
 
 
 def answerable(ranked: Sequence[Evidence], embedder: Embedder) -> bool:
@@ -144,7 +175,10 @@ def _sentences(hit: Hit) -> list[tuple[int, int, str]]:
         line = text[text.rfind("\n", 0, start) + 1 : start]
         below = text[end:].lstrip("\n").partition("\n")[0]
         heading = "#" in line or bool(_UNDERLINE.fullmatch(below))
-        if re.search(r"\w", text[start:end]) and not heading and text[end - 1] != "?":
+        said = text[start:end]
+        if heading or said.endswith("?") or _TO_THE_MODEL.search(said):
+            continue
+        if re.search(r"\w", said):
             found.append((start, end, ""))
     return found
 

@@ -18,6 +18,7 @@ from ..archive import Archive, Watch, open_archive
 from ..config import Config, load
 from ..errors import BundleError, ConfigError, ModelError
 from ..index.database import FILE
+from ..models import weights
 from ..models.store import RECORD, InstalledModel, Store, check_name, disk, sync
 from ..transfer import Incoming, check_collection
 from .pack import KIND
@@ -95,7 +96,8 @@ def _open(file: Path) -> Iterator[Archive]:
 def _collections(found: Archive) -> dict[str, dict[str, Any]]:
     held = found.manifest.get("collections")
     inside = {name.split("/")[1] for name in found.names("collections/")}
-    if not isinstance(held, dict) or set(held) != inside:
+    lists = isinstance(held, dict) and all(isinstance(facts, dict) for facts in held.values())
+    if not isinstance(held, dict) or not lists or set(held) != inside:
         raise BundleError(
             f"{str(found.path)!r}: its manifest lists other collections than it holds"
         )
@@ -103,7 +105,10 @@ def _collections(found: Archive) -> dict[str, dict[str, Any]]:
 
 
 class _Models:
-    """The bundle's models, staged in the store's own corner for unfinished work."""
+    """The bundle's models, staged in the store's own corner for unfinished work.
+
+    The lock of `Incoming` is held meanwhile.
+    """
 
     def __init__(self, config: Config, found: Archive, replace: bool) -> None:
         self.store = Store(config.models_dir)
@@ -137,7 +142,9 @@ class _Models:
     def __enter__(self) -> _Models:
         """Unpack all that is not here, each into a folder of its own."""
         with disk(ModelError):
-            self.corner = Path(tempfile.mkdtemp(prefix="bundle-", dir=self.store.partial))
+            self.corner = self.store.partial / ".bundle.removed"  # never taken for a pull
+            shutil.rmtree(self.corner, ignore_errors=True)  # of an install that was killed
+            self.corner.mkdir()
         try:
             for name, state in self.states.items():
                 if state != "unchanged":
@@ -167,6 +174,7 @@ class _Models:
             raise BundleError(
                 f"{str(self.found.path)!r}: 'models/{name}/{RECORD}' is of {kept['name']!r}"
             )
+        weights.inspect(folder)  # what is no model must not get in
         self._staged[name] = (folder, kept)
 
     def place(self) -> None:

@@ -27,6 +27,11 @@ import hashlib, json, os, sys
 here = sys.argv[1]
 with open(os.path.join(here, "manifest.json"), encoding="utf-8") as stream:
     manifest = json.load(stream)
+wheels = manifest["wheels"]
+have = "%d.%d" % sys.version_info[:2]
+if wheels and have != wheels["python"]:
+    sys.exit("error: this bundle is for Python %s, not %s; say which: "
+             "PYTHON=/path/to/python sh install.sh" % (wheels["python"], have))
 listed = {m["name"]: m for m in manifest["members"]}
 found = set()
 for root, folders, files in os.walk(here):
@@ -34,18 +39,16 @@ for root, folders, files in os.walk(here):
         found.add(os.path.relpath(os.path.join(root, name), here).replace(os.sep, "/"))
 found.discard("manifest.json")
 for name in sorted(found ^ set(listed)):
-    sys.exit(f"error: {name} is {'not listed' if name in found else 'missing'}; unpack it again")
+    why = "not listed" if name in found else "missing"
+    sys.exit("error: %s is %s; unpack the bundle again" % (name, why))
 for name, member in listed.items():
+    digest = hashlib.sha256()
     with open(os.path.join(here, name), "rb") as stream:
-        if hashlib.file_digest(stream, "sha256").hexdigest() != member["sha256"]:
-            sys.exit(f"error: {name} was altered or damaged; copy and unpack the bundle again")
-wheels = manifest["wheels"]
-if wheels:
-    have = "%d.%d" % sys.version_info[:2]
-    if have != wheels["python"]:
-        sys.exit(f"error: this bundle is for Python {wheels['python']}, not {have}; "
-                 "say which: PYTHON=/path/to/python sh install.sh")
-print(f"{len(listed)} files checked")
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(block)
+    if digest.hexdigest() != member["sha256"]:
+        sys.exit("error: %s was altered or damaged; copy the bundle again" % name)
+print("%d files checked" % len(listed))
 PY
 
 if [ -d "$here/wheels" ]; then

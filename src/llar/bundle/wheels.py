@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import Any
@@ -50,9 +50,18 @@ def fetch(folder: Path, platform: str, python: str) -> list[Path]:
     for tag in tags:
         options += ["--platform", tag]
     _pip(folder, "download", *options, "--find-links", str(folder), str(own), "pip")
-    while missing := _missing(folder, environment):  # pip follows *this* machine's markers
-        _pip(folder, "download", *options, "--find-links", str(folder), *missing)
+    complete(folder, environment, options)
     return sorted(folder.glob("*.whl"))
+
+
+def complete(folder: Path, environment: Mapping[str, str], options: Sequence[str]) -> None:
+    """Get what the wheels in `folder` need on the target and not here.
+
+    pip follows the markers of the machine it runs on, whatever platform it is told. `options`
+    choose the target's wheels, as for `pip download`.
+    """
+    while missing := _missing(folder, environment):
+        _pip(folder, "download", *options, "--find-links", str(folder), *missing)
 
 
 def platforms(platform: str) -> list[str]:

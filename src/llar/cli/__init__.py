@@ -26,6 +26,7 @@ COMMANDS = {
     "reembed": ("documents", "Give a collection another embedder."),
     "status": ("documents", "Show what a collection holds and what could not be read."),
     "collections": ("documents", "List the collections."),
+    "doctor": ("doctor", "Check collections and models deeply, and mend them."),
     "models": ("models", "List, pull, import, show, remove and verify models."),
     "export": ("transfer", "Write one collection to one file."),
     "import": ("transfer", "Take in a collection that was exported."),

@@ -114,9 +114,9 @@ def verify(config: Config, file: Path, quiet: bool) -> None:
 
     with _progress(quiet) as watch:
         manifest = run(file, watch=watch)
-    members = manifest["members"]
+    members, made = manifest["members"], clean(str(manifest.get("created", "an unknown date")))
     total = size(sum(m["size"] for m in members))
-    click.echo(f"{clean(str(file))} ok: {len(members)} files, {total}, of {manifest['created']}")
+    click.echo(f"{clean(str(file))} ok: {len(members)} files, {total}, of {made}")
 
 
 @bundle.command()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Sized
+import sys
+from collections.abc import Iterator, Sequence, Sized
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -11,11 +13,20 @@ from ..records import MetadataValue
 from . import PARTLY
 from .output import Bar, clean, collection_option, json_option, print_json, size
 
+if TYPE_CHECKING:
+    from ..index.ingest import Report
+
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @collection_option
 @click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Metadata of these files.")
+@click.option(
+    "--password-file",
+    metavar="FILE",
+    type=click.File(encoding="utf-8"),
+    help="File whose first line opens locked files; - asks for it.",
+)
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
 @click.pass_context
@@ -24,6 +35,7 @@ def add(
     paths: Sequence[str],
     collection: str | None,
     meta: Sequence[str],
+    password_file: TextIO | None,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -36,10 +48,11 @@ def add(
     from ..collection import Collection
 
     metadata = _metadata(meta)
+    password = _password(password_file)
     bar = Bar(quiet=quiet)
     with Collection(collection, config=ctx.obj) as opened:
         try:
-            report = opened.add(paths, metadata=metadata, progress=bar)
+            report = opened.add(paths, metadata=metadata, progress=bar, password=password)
         finally:
             bar.close()
     return _finish(report, as_json)
@@ -48,6 +61,14 @@ def add(
 @click.command()
 @click.argument("paths", nargs=-1, metavar="[PATH...]")
 @collection_option
+@click.option("--watch", is_flag=True, help="Go on, and keep up with every change.")
+@click.option(
+    "--interval",
+    default=2.0,
+    show_default=True,
+    type=click.FloatRange(0.05),
+    help="Seconds between two looks at the folders.",
+)
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
 @click.pass_context
@@ -55,6 +76,8 @@ def sync(
     ctx: click.Context,
     paths: Sequence[str],
     collection: str | None,
+    watch: bool,
+    interval: float,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -62,9 +85,16 @@ def sync(
 
     Like add for every folder that was ever added (or for PATH...), and forgets files that are no
     longer there. A folder that is missing altogether is an error: its disk may not be mounted.
+
+    With --watch it goes on and prints a line for every change (with --json a line of JSON). It
+    looks at the folders every few seconds, so it works on network drives too, and takes in a file
+    once it was the same for one interval. A folder that vanishes is told once and removes
+    nothing. Ctrl-C ends it (exit code 130), and so does a termination signal (exit code 0).
     """
     from ..collection import Collection
 
+    if watch:
+        return _watch(ctx.obj, collection, paths, interval, as_json)
     bar = Bar(quiet=quiet)
     with Collection(collection, config=ctx.obj) as opened:
         try:
@@ -189,6 +219,70 @@ def collections(ctx: click.Context, as_json: bool) -> None:
         click.echo(f"{name}  {counts['documents']} documents, {counts['chunks']} chunks")
     if not found:
         click.echo("there are no collections yet; make one with: llar add PATH", err=True)
+
+
+def _watch(
+    config: Config, collection: str | None, paths: Sequence[str], interval: float, as_json: bool
+) -> int:
+    """Print what changes until a signal ends it."""
+    import json
+    import signal
+    import threading
+
+    from ..collection import Collection
+    from ..records import to_json
+    from ..watch import watch
+
+    stop = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        with Collection(collection, config=config) as opened:
+            for n, report in enumerate(watch(opened, interval, stop, paths=paths)):
+                if as_json:
+                    click.echo(json.dumps(to_json(report), ensure_ascii=False))
+                    continue
+                for line in _changes(report):
+                    click.echo(line)
+                if n == 0:
+                    click.echo(f"watching {', '.join(map(clean, paths or opened.index.roots()))}")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return 0
+
+
+def _changes(report: Report) -> Iterator[str]:
+    """One line for each change."""
+    for what, found in (
+        ("added", report.added),
+        ("updated", report.updated),
+        ("copy", report.duplicates),
+        ("removed", report.removed),
+    ):
+        yield from (f"{what:<8} {_line(path)}" for path in found)
+    yield from (f"moved    {_line(old)} -> {_line(new)}" for old, new in report.moved)
+    yield from (f"failed   {_line(error)}" for error in report.failed.values())
+    for path, notes in report.notes.items():
+        yield from (f"note     {_line(path)}: {_line(note)}" for note in notes)
+
+
+def _line(text: str) -> str:
+    """Text on one line, whatever a file is called."""
+    return clean(text).replace("\n", "\\n")
+
+
+def _password(file: TextIO | None) -> str | None:
+    """The first line of a file, or what is typed unseen where "-" stands for a terminal."""
+    if file is None:
+        return None
+    if file is sys.stdin and sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, err=True))
+    try:
+        password = file.readline().rstrip("\r\n")
+    except UnicodeDecodeError as e:
+        raise click.BadParameter("is not UTF-8", param_hint="--password-file") from e
+    if not password:
+        raise click.BadParameter("holds no password", param_hint="--password-file")
+    return password
 
 
 def _metadata(pairs: Sequence[str]) -> dict[str, MetadataValue]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import time
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ..index.ingest import Progress
     from ..records import Source
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -47,7 +49,9 @@ def filter_option(command: Command) -> Command:
 
 def print_json(record: Any) -> None:
     """A record on stdout as one JSON document."""
-    click.echo(json.dumps(to_json(record), ensure_ascii=False, indent=2))
+    text = json.dumps(to_json(record), ensure_ascii=False, indent=2)
+    # Bytes of a path that are no UTF-8: as JSON writes what it may not hold as it is.
+    click.echo(_SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def where(source: Source, page: int | None, last_page: int | None = None) -> str:
@@ -56,8 +60,10 @@ def where(source: Source, page: int | None, last_page: int | None = None) -> str
     name = f"{source.title} ({file})" if source.title and source.title != file else file
     if page is None:
         return clean(name)
+    marked = any(source.is_recognised(n) for n in range(page, (last_page or page) + 1))
+    mark = " (recognised text)" if marked else ""
     pages = f"page {page}" if last_page in (None, page) else f"pages {page}-{last_page}"
-    return clean(f"{name}, {pages}")
+    return clean(f"{name}, {pages}{mark}")
 
 
 def clean(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from unicodedata import category
 
 from ..errors import DocumentError
 
@@ -19,6 +20,15 @@ _MARKS = (  # longest first: UTF-32's little-endian mark begins with UTF-16's
 _UNUSABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x85]")
 _WIDE_SAMPLE = 4096
+_WESTERN = {"x000": "utf-32-le", "000x": "utf-32-be", "x0x0": "utf-16-le", "0x0x": "utf-16-be"}
+_NEVER = bytes({*range(9), *range(14, 27), *range(28, 32)})  # never in text of single bytes
+_PRINTED = bytes(range(32, 127)) + b"\t\n\r"
+_USUAL = re.compile(  # scripts that files are written in; three fifths of all characters
+    "[\\t\\n\\r -~\u00a0-\u06ff\u0900-\u0eff\u10a0-\u11ff\u1e00-\u1fff\u2010-\u205e\u20a0-\u22ff"
+    "\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef]"
+)
+_SPACES = "\t\n\r\x0b\x0c"
+_JAPANESE = (b"\x1b$B", b"\x1b$@")  # how ISO-2022-JP, seven bits wide, begins a run of its own
 
 
 def decode(data: bytes, declared: str | None = None) -> tuple[str, tuple[str, ...]]:
@@ -53,16 +63,39 @@ def is_wide(data: bytes) -> str | None:
         if data.startswith(mark):
             return None if name == "utf-8" else name
     head = data[: _WIDE_SAMPLE - _WIDE_SAMPLE % 4]
-    if len(head) < 4 or 0 not in head:
+    if len(head) < 4 or not head.strip(b"\0") or len(head.translate(None, _NEVER)) == len(head):
         return None
     zeros = [head[lane::4].count(0) / len(head[lane::4]) for lane in range(4)]
     full, none = 0.7, 0.2  # Western text: nearly all high bytes are 0, hardly any low byte is
     if any(none < share <= full for share in zeros):
-        return None
+        return _likeliest_wide(head)
     shape = "".join("0" if share > full else "x" for share in zeros)
-    return {"x000": "utf-32-le", "000x": "utf-32-be", "x0x0": "utf-16-le", "0x0x": "utf-16-be"}.get(
-        shape
-    )
+    return _WESTERN.get(shape) or _likeliest_wide(head)
+
+
+def _likeliest_wide(head: bytes) -> str | None:
+    """The flavour in which bytes that no single-byte text holds make sense in any script.
+
+    In the wrong order of bytes they hardly ever do: letters scatter over all of Unicode, among
+    them characters that do not exist. Single-byte text with a few stray bytes is mostly ASCII.
+    """
+    strays = len(head) - len(head.translate(None, _NEVER))
+    ascii_only = len(head) - len(head.translate(None, _PRINTED))
+    if strays < 0.01 * len(head) or ascii_only > 0.7 * len(head):
+        return None
+    found: list[tuple[float, str]] = []
+    for name in _WESTERN.values():
+        try:
+            text = codecs.getincrementaldecoder(name)().decode(head)  # it may end in mid-character
+        except UnicodeDecodeError:
+            continue
+        if not text:
+            continue
+        strange = sum(c not in _SPACES and category(c) in ("Cc", "Cn", "Co", "Cs") for c in text)
+        usual = len(_USUAL.findall(text)) / len(text)
+        if strange <= 0.005 * len(text) and usual > 0.9:
+            found.append((usual, name))
+    return max(found, default=(0.0, None))[1]
 
 
 def _decode(data: bytes, declared: str | None) -> tuple[str, list[str]]:
@@ -78,6 +111,10 @@ def _decode(data: bytes, declared: str | None) -> tuple[str, list[str]]:
     wide = is_wide(data)
     if wide:
         return _strictly(data, wide), [*notes, f"no byte order mark; read as {wide}"]
+    if any(escape in data for escape in _JAPANESE) and data.isascii():
+        text = _as_declared(data, "iso2022_jp_2")
+        if text is not None:
+            return text, [*notes, "no encoding declared; read as ISO-2022-JP, by its escapes"]
     try:
         return data.decode("utf-8"), notes
     except UnicodeDecodeError:

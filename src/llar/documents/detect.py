@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-from ..errors import LockedDocument, UnsupportedFormat
+from ..errors import UnsupportedFormat
 from .code import LANGUAGES
 from .decode import is_wide
+from .legacy import ole_format
 from .office import zip_format
 
 # Suffixes that choose between kinds of text; the bytes cannot tell these apart.
@@ -30,14 +31,25 @@ TEXT_SUFFIXES = {
     ".ndjson": "json",
 } | dict.fromkeys(LANGUAGES, "code")
 
+_PICTURES: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\x89PNG\r\n\x1a\n", "png"),
+    (0, b"\xff\xd8\xff", "jpeg"),
+    (0, b"GIF8", "gif"),
+    (0, b"II*\0", "tiff"),
+    (0, b"MM\0*", "tiff"),
+    (6, b"\0\0\0\0", "bmp"),
+    (8, b"WEBP", "webp"),
+)
+_FIRST = {"bmp": b"BM", "bz2": b"BZh", "webp": b"RIFF"}  # what also begins text, or other files
+PICTURES = frozenset(kind for _, _, kind in _PICTURES)
+_ARCHIVES: tuple[tuple[int, bytes, str], ...] = (
+    (257, b"ustar", "tar"),
+    (0, b"\x1f\x8b\x08", "gz"),
+    (4, b"1AY&SY", "bz2"),
+    (0, b"\xfd7zXZ\0", "xz"),
+)
+ARCHIVES = frozenset({"bz2", "gz", "mbox", "tar", "xz", "zip"})
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (  # offset, bytes, what a person calls it
-    (0, b"\x89PNG\r\n\x1a\n", "a PNG picture"),
-    (0, b"\xff\xd8\xff", "a JPEG picture"),
-    (0, b"GIF8", "a GIF picture"),
-    (0, b"II*\0", "a TIFF picture"),
-    (0, b"MM\0*", "a TIFF picture"),
-    (0, b"BM", "a bitmap picture"),
-    (8, b"WEBP", "a WebP picture"),
     (8, b"WAVE", "a sound recording"),
     (8, b"AVI ", "a video"),
     (4, b"ftyp", "a video or picture (MP4, HEIC)"),
@@ -45,13 +57,9 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (  # offset, bytes, what a person c
     (0, b"ID3", "a sound recording"),
     (0, b"OggS", "a sound recording"),
     (0, b"fLaC", "a sound recording"),
-    (0, b"\x1f\x8b", "a gzip archive"),
-    (0, b"BZh", "a bzip2 archive"),
-    (0, b"\xfd7zXZ\0", "an xz archive"),
     (0, b"(\xb5/\xfd", "a zstd archive"),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (0, b"Rar!", "a rar archive"),
-    (257, b"ustar", "a tar archive"),
     (0, b"\x7fELF", "a program"),
     (0, b"MZ", "a Windows program"),
     (0, b"\xcf\xfa\xed\xfe", "a program"),
@@ -86,6 +94,7 @@ _HEADER = re.compile(rb"[!-9;-~]+:[ \t]?[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n")
 _DIRECTIVE = re.compile(rb"(?m)^\.\. (?:[a-z][\w:-]*::|_[^:\n]+:[ \t]*$)")
 _UNDERLINE = re.compile(rb"(?m)^\S[^\n]*\n(={4,}|-{4,})[ \t]*$")
 _MARKUP = re.compile(rb"``[^`\n]+``|:[a-z]+:`[^`\n]+`")
+_NEXT_MAIL = re.compile(rb"\n\r?\nFrom [^\r\n]+\r?\n[!-9;-~]+:")
 _MAIL_HEADERS = {
     b"from", b"to", b"cc", b"subject", b"date", b"received", b"return-path", b"message-id",
     b"mime-version", b"delivered-to", b"content-type", b"reply-to", b"sender", b"x-mozilla-status",
@@ -98,18 +107,30 @@ def detect(data: bytes, name: str) -> str:
     Raises UnsupportedFormat, saying what the bytes seem to be, LockedDocument for an encrypted
     office file, and LimitExceeded for a zip that no honest office program writes.
     """
+    return _by_signature(data) or _kind_of_text(data, name)
+
+
+def _by_signature(data: bytes) -> str | None:
     head = data[:_HEAD]
     if b"%PDF-" in head[:1024]:
         return "pdf"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return _in_zip(data)
+        return zip_format(data) or "zip"
     if head.startswith(_OLE):
-        raise _old_office(data)
+        return ole_format(data)
+    for offset, magic, kind in (*_PICTURES, *_ARCHIVES):
+        if head.startswith(magic, offset) and head.startswith(_FIRST.get(kind, b"")):
+            return kind
+    return None
+
+
+def _kind_of_text(data: bytes, name: str) -> str:
+    head = data[:_HEAD]
     suffix = PurePath(name).suffix.lower()
     if is_wide(head) is None:
         _refuse_binary(head)
         if _is_mail(head):
-            return "eml"
+            return "mbox" if _is_mailbox(head, data) else "eml"
     else:
         head = head.replace(b"\0", b"")
     kind = TEXT_SUFFIXES.get(suffix)
@@ -126,30 +147,6 @@ def detect(data: bytes, name: str) -> str:
     if suffix in _NEVER_TEXT:
         raise UnsupportedFormat(f"is named {suffix} but holds nothing of that kind")
     return kind or ("rst" if _is_rst(head) else "txt")
-
-
-def _in_zip(data: bytes) -> str:
-    found = zip_format(data)
-    if found is None:
-        raise UnsupportedFormat("is a zip archive, not a document; unpack it and add that")
-    return found
-
-
-def _old_office(data: bytes) -> UnsupportedFormat | LockedDocument:
-    def named(stream: str) -> bool:
-        return stream.encode("utf-16-le") in data
-
-    if named("EncryptedPackage"):
-        return LockedDocument("is encrypted; open it with its password and save it without one")
-    for stream, kind, new in (
-        ("WordDocument", "an old Word document (.doc)", ".docx"),
-        ("Workbook", "an old Excel workbook (.xls)", ".xlsx"),
-        ("PowerPoint Document", "an old PowerPoint presentation (.ppt)", ".pptx"),
-        ("__substg1.0_", "an Outlook message (.msg)", ".eml"),
-    ):
-        if named(stream):
-            return UnsupportedFormat(f"is {kind}; save it as {new}")
-    return UnsupportedFormat("is an OLE file of no kind llar reads")
 
 
 def _refuse_binary(head: bytes) -> None:
@@ -180,6 +177,11 @@ def _is_mail(head: bytes) -> bool:
         known.add(match.group().split(b":", 1)[0].lower())
         position = match.end()
     return len(known & _MAIL_HEADERS) >= 2
+
+
+def _is_mailbox(head: bytes, data: bytes) -> bool:
+    """Whether mail is a whole mailbox: it begins as one, and a second message follows."""
+    return head.lstrip(b"\r\n").startswith(b"From ") and _NEXT_MAIL.search(data, 5) is not None
 
 
 def _is_rst(head: bytes) -> bool:

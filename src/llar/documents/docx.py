@@ -12,7 +12,7 @@ from .compose import Composer, squeeze
 from .docx_styles import Styles, numbering_of, outline_level, read_styles
 from .drawing import chart_table, diagram_lines, formula
 from .marks import superscript
-from .office import Package, Target, facts, open_package, relation
+from .office import Package, Target, finished, open_package, relation
 from .parsed import ParsedText
 from .zipped import attribute, child, local
 
@@ -26,20 +26,7 @@ def parse(data: bytes, name: str) -> ParsedText:
     with closing(package.archive):
         reader = _Reader(package)
         reader.read()
-        known = facts(package)
-        notes = (*known.notes, *reader.notes())
-    text, blocks, _ = reader.out.finish()
-    return ParsedText(
-        text=text,
-        blocks=blocks,
-        title=known.title,
-        author=known.author,
-        created=known.created,
-        modified=known.modified,
-        language=known.language,
-        metadata=known.metadata,
-        notes=notes,
-    )
+        return finished(package, reader.out, reader.notes())
 
 
 @dataclass(slots=True)

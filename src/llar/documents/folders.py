@@ -12,6 +12,7 @@ from pathlib import Path
 from ..errors import DocumentError, UnsupportedFormat
 
 VERSION_CONTROL = frozenset({"CVS", "RCS", "SCCS", "_darcs"})  # the others begin with a dot
+TEMPORARY = ("~", ".tmp", ".swp", ".part", ".crdownload")  # ends of names, in any case
 
 Report = Callable[[Path, DocumentError], None]
 
@@ -20,8 +21,10 @@ def find_files(paths: Iterable[Path], *, report: Report, hidden: bool = False) -
     """Every file named or inside a named folder, as absolute paths, each once, sorted by name.
 
     A named file is always taken. Inside folders these are left out unless `hidden`: names that
-    begin with "." (so .git, .svn, .hg too), the folders CVS, RCS, SCCS and _darcs, and office
-    lock files ("~$..."). Symbolic links are followed; a folder reached twice is walked once.
+    begin with "." (so .git, .svn, .hg and editors' .#locks too), the folders CVS, RCS, SCCS and
+    _darcs, office lock files ("~$..."), and what editors and browsers leave while they write
+    (names that end in "~", .tmp, .swp, .part or .crdownload). Symbolic links are followed; a
+    folder reached twice is walked once.
     `report` is told of each path that cannot be read or is no file, and the walk goes on.
     """
     named = [Path(os.path.abspath(os.path.expanduser(p))) for p in paths]
@@ -58,7 +61,7 @@ def _walk(
             except OSError as e:
                 report(path, about(path, unreadable(path, e)))
                 continue
-            todo.extend(path / name for name in names if hidden or not _is_hidden(name))
+            todo.extend(path / name for name in names if hidden or not is_ignored(name))
 
 
 def hash_file(path: Path) -> str:
@@ -110,5 +113,8 @@ def kind_of_file(mode: int) -> str:
     return "not a file"
 
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith((".", "~$")) or name in VERSION_CONTROL
+def is_ignored(name: str) -> bool:
+    """Whether a name inside a folder is left out, as `find_files` says."""
+    return (
+        name.startswith((".", "~$")) or name in VERSION_CONTROL or name.lower().endswith(TEMPORARY)
+    )

@@ -59,7 +59,8 @@ def parse(data: bytes, limits: Limits, depth: int = 0) -> ParsedText:
     notes: list[str] = []
     _write_body(contents, out, notes)
     for part in contents.attached:
-        _write_attachment(part, out, notes, limits, depth)
+        name = _file_name(part) or f"unnamed {part.get_content_type()}"
+        write_attachment(name, _bytes(part), out, notes, limits, depth)
     text, blocks, _ = out.finish()
     metadata = {name.lower(): value for name, value in headers.items() if value}
     sent = _date(headers["Date"])
@@ -126,14 +127,18 @@ def _text(part: Message, notes: list[str]) -> str:
     return text
 
 
-def _write_attachment(
-    part: Message, out: Composer, notes: list[str], limits: Limits, depth: int
+def write_attachment(
+    name: str,
+    data: bytes,
+    out: Composer,
+    notes: list[str],
+    limits: Limits,
+    depth: int,
 ) -> None:
+    """Add what is attached under its name as a heading, and a note on how that went."""
     from .reading import parse as parse_any
     from .reading import recognise
 
-    name = _file_name(part) or f"unnamed {part.get_content_type()}"
-    data = _bytes(part)
     shown = f"attachment {name!r} ({len(data)} bytes)"
     try:
         if len(data) > _LARGEST:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import posixpath
 import zipfile
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import IO, Any
 
 from ..errors import DocumentError, UnsupportedFormat
+from .compose import Composer
+from .parsed import ParsedText
 from .zipped import local, open_part, open_zip, parse_xml
 
 # A main part's content type holds one of these; the rest of it says template, macros, strict ...
@@ -120,30 +123,21 @@ def relation(element: Any, name: str = "id") -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the core properties say; None where they say nothing."""
-
-    title: str | None = None
-    author: str | None = None
-    created: str | None = None
-    modified: str | None = None
-    language: str | None = None
-    metadata: dict[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-
-def facts(package: Package) -> Facts:
-    """Title, author and dates as the office program stored them."""
+def finished(package: Package, out: Composer, notes: Iterable[str]) -> ParsedText:
+    """The composed text with title, author and dates as the office program stored them."""
+    text, blocks, pages = out.finish()
+    parsed = ParsedText(text=text, blocks=blocks, pages=pages, notes=tuple(notes))
     if package.core is None:
-        return Facts()
+        return parsed
     try:
         root = package.xml(package.core)
     except DocumentError as e:
-        return Facts(notes=(f"title, author and dates are missing: {e.message}",))
+        lost = f"title, author and dates are missing: {e.message}"
+        return replace(parsed, notes=(lost, *parsed.notes))
     values = {local(e): e.text.strip() for e in root if e.text and e.text.strip()}
     keep = ("subject", "keywords", "category", "description", "lastModifiedBy")
-    return Facts(
+    return replace(
+        parsed,
         title=values.get("title"),
         author=values.get("creator"),
         created=values.get("created"),

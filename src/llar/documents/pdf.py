@@ -9,18 +9,23 @@ from typing import TYPE_CHECKING
 
 from ..errors import DocumentError, LockedDocument
 from ..records import MetadataValue
+from .ocr import page_ranges
 from .parsed import ParsedText
 from .pdf_complete import complete
 from .pdf_info import Info, join_info
 from .pdf_layout import Laid, lay_out, open_table
 from .pdf_library import RawDocument, open_raw
 from .pdf_page import Sheet, read_sheet
+from .pdf_scan import read_scans
 from .pdf_tables import may_hold_tables
 from .pdf_text import assemble
+from .zipped import REMEDY
 
 if TYPE_CHECKING:
     from liteparse import LiteParse
     from liteparse.types import ParseBatch, ParsedPage, ParseResult
+
+    from .ocr import Recogniser
 
 _BATCH = 32  # pages held at once
 _MOST_PAGES = 1_000_000  # liteparse by itself stops at 1,000 and does not say so
@@ -31,15 +36,17 @@ _FEW = 60  # a page with fewer letters is looked at for pictures
 _PICTURE = 0.5  # share of such a page that a picture covers where the text is likely in it
 
 
-def parse_pdf(path: Path, *, password: str | None = None) -> ParsedText:
-    """Read a PDF's text layer; nothing is recognised from pictures.
+def parse_pdf(
+    path: Path, *, password: str | None = None, recogniser: Recogniser | None = None
+) -> ParsedText:
+    """Read a PDF's text layer; pages that have none and show a picture go to `recogniser`.
 
     Running headers and footers that repeat on three pages or more stay where they first occur;
     their repeats are left out of the text, and `metadata["running_lines"]` lists them.
     Raises LockedDocument without the right password, DocumentError where no page can be read.
     """
     with open_raw(path, password) as raw:
-        return _parse(path, password, raw)
+        return _parse(path, password, raw, recogniser)
 
 
 def read_page(path: Path, number: int, *, password: str | None = None) -> Sheet:
@@ -51,7 +58,9 @@ def read_page(path: Path, number: int, *, password: str | None = None) -> Sheet:
         return next(_sheets(path, password, pages, raw))
 
 
-def _parse(path: Path, password: str | None, raw: RawDocument | None) -> ParsedText:
+def _parse(
+    path: Path, password: str | None, raw: RawDocument | None, recogniser: Recogniser | None
+) -> ParsedText:
     notes: list[str] = []
     pages: list[Laid] = []
     sparse: list[int] = []
@@ -72,7 +81,17 @@ def _parse(path: Path, password: str | None, raw: RawDocument | None) -> ParsedT
         notes.append("text that the parser leaves out could not be looked for")
     if result is None or not pages:
         raise DocumentError("; ".join(["has no page that can be read", *notes]))
-    notes += _pictures(path, password, sparse)
+    scanned, drawn, bare = _pictures(path, password, sparse)
+    recognised = ""
+    if recogniser is not None and (scanned or drawn or bare):
+        pictures = sorted({*scanned, *drawn, *bare})
+        read = read_scans(_source(path), password, pages, pictures, recogniser)
+        scanned = [n for n in scanned if n not in read]
+        drawn = [n for n in drawn if n not in read]
+        recognised = page_ranges(list(recogniser.read))
+        notes += recogniser.take_notes()
+    notes += _each(scanned, "no text layer (scanned?)")
+    notes += _each(drawn, "holds a drawing and no text")
     text, blocks, spans, running = assemble(pages)
     info = join_info(raw.info() if raw else {}, result.doc_meta)
     return ParsedText(
@@ -83,7 +102,7 @@ def _parse(path: Path, password: str | None, raw: RawDocument | None) -> ParsedT
         author=info.author,
         created=info.created,
         modified=info.modified,
-        metadata=_metadata(info, total, result, running),
+        metadata=_metadata(info, total, result, running, recognised),
         notes=tuple(notes),
     )
 
@@ -192,7 +211,7 @@ def _ours(error: Exception, password: str | None) -> DocumentError:
     told = " ".join(str(error).split()).removeprefix("PDF error: ")
     if "password" in told.lower():
         if password is None:
-            return LockedDocument("is locked with a password", fix="give its password")
+            return LockedDocument(f"is locked with a password ({REMEDY})")
         return LockedDocument("is locked, and the given password does not open it")
     return DocumentError(f"is no PDF that can be read ({told})")
 
@@ -202,10 +221,12 @@ def _is_garbled(sheet: Sheet) -> bool:
     return not text.isascii() and len(_STRANGE.findall(text)) > _MUCH * len(text)
 
 
-def _pictures(path: Path, password: str | None, sparse: Sequence[int]) -> list[str]:
-    """Notes for those of the pages with next to no words that show pictures instead."""
+def _pictures(
+    path: Path, password: str | None, sparse: Sequence[int]
+) -> tuple[list[int], list[int], list[int]]:
+    """Pages with next to no words: those that show a picture, a drawing, anything else."""
     if not sparse:
-        return []
+        return [], [], []
     from liteparse import ParseError
 
     try:
@@ -214,6 +235,7 @@ def _pictures(path: Path, password: str | None, sparse: Sequence[int]) -> list[s
         raise _ours(e, password) from e
     scanned: list[int] = []
     drawn: list[int] = []
+    others: list[int] = []
     for number in sparse:
         stats = seen.get(number)
         if stats is None:
@@ -223,10 +245,9 @@ def _pictures(path: Path, password: str | None, sparse: Sequence[int]) -> list[s
             scanned.append(number)
         elif bare and stats.layout is not None and stats.layout.figure_count:
             drawn.append(number)
-    return [
-        *_each(scanned, "no text layer (scanned?)"),
-        *_each(drawn, "holds a drawing and no text"),
-    ]
+        elif bare:
+            others.append(number)
+    return scanned, drawn, others
 
 
 def _each(pages: Sequence[int], what: str) -> list[str]:
@@ -238,7 +259,7 @@ def _each(pages: Sequence[int], what: str) -> list[str]:
 
 
 def _metadata(
-    info: Info, total: int, result: ParseResult, running: Sequence[str]
+    info: Info, total: int, result: ParseResult, running: Sequence[str], recognised: str
 ) -> dict[str, MetadataValue]:
     entries: dict[str, MetadataValue | None] = {
         "pages": total,
@@ -247,5 +268,6 @@ def _metadata(
         "creator": result.creator,
         "producer": result.producer,
         "running_lines": " / ".join(running),
+        "recognised": recognised,
     }
     return {name: value for name, value in entries.items() if value}

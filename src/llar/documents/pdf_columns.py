@@ -85,12 +85,12 @@ def _bands(
     items.sort(key=lambda item: item[0])
     bands: list[tuple[Rows, list[Table], bool]] = []
     state: bool | None = None
-    for _, crosses, row, table in items:
+    for _, crosses, words, table in items:
         if crosses is not state:
             bands.append(([], [], not crosses))
             state = crosses
-        if row is not None:
-            bands[-1][0].append(row)
+        if words is not None:
+            bands[-1][0].append(words)
         if table is not None:
             bands[-1][1].append(table)
     side_tables = [t for t in tables if t not in crossing]

@@ -45,7 +45,8 @@ class Table:
     cells: list[Cell]
     edges: tuple[float, ...] = ()  # x of the column borders, for recognising a continuation
     caption: str | None = None
-    continued: bool = field(default=False)  # its header came from the page before
+    continued: bool = False  # its header came from the page before
+    held: frozenset[int] = frozenset()  # ids of its words, while the page is laid out
 
     def grid(self) -> list[list[str]]:
         """The texts row by row; a spanning cell is repeated wherever it spans."""
@@ -264,7 +265,9 @@ def to_table(
         cell.column_span = sum(cell.column <= c < right for c in kept)
         cell.row, cell.column = rows.index(cell.row), kept.index(cell.column)
     edges = (*(xs[c] for c in kept), xs[-1])
-    return Table(page, (xs[0], ys[0], xs[-1], ys[-1]), len(rows), len(kept), cells, edges)
+    box = (xs[0], ys[0], xs[-1], ys[-1])
+    held = frozenset(id(w) for a in areas for w in a.words)
+    return Table(page, box, len(rows), len(kept), cells, edges, held=held)
 
 
 def _edges(values: Sequence[float], apart: float = 2.5) -> list[float]:

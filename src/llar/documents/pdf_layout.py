@@ -75,7 +75,7 @@ def lay_out(sheet: Sheet, above: Table | None = None) -> Laid:
         tables = _with_rest(sheet, tables, above)
     runs = sheet.runs
     if tables:
-        runs = [[w for w in run if not any(_in_box(w, t) for t in tables)] for run in runs]
+        runs = _without(runs, tables)
     rows = run_lines(runs)
     # Before the page is cut into columns: the columns of a table must not be taken for them.
     wide = unruled_tables(sheet, rows)
@@ -85,6 +85,9 @@ def lay_out(sheet: Sheet, above: Table | None = None) -> Laid:
         parts.extend(_region_parts(sheet, region_rows, region_tables))
     below = sheet.height + 1
     parts.extend(Part("list", text, below, below, marker="-") for text in sheet.filled)
+    for part in parts:
+        if part.table is not None:
+            part.table.held = frozenset()  # the words go, and their ids with them
     return Laid(sheet.number, sheet.label, sheet.height, parts)
 
 
@@ -113,16 +116,12 @@ def open_table(page: Laid) -> Table | None:
     return table if small else None
 
 
-def _in_box(word: Word, table: Table) -> bool:
-    x0, y0, x1, y1 = table.box
-    return x0 - 2 <= word.middle_x <= x1 + 2 and y0 - 2 <= word.middle <= y1 + 2
-
-
 def _without(rows: Rows, tables: Sequence[Table]) -> Rows:
-    """The rows with the words that lie in none of the tables."""
+    """The rows less the words that are in one of the tables."""
     if not tables:
         return rows
-    left = [[w for w in row if not any(_in_box(w, t) for t in tables)] for row in rows]
+    held = frozenset().union(*(t.held for t in tables))
+    left = [[w for w in row if id(w) not in held] for row in rows]
     return [row for row in left if row]
 
 

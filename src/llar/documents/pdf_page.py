@@ -65,7 +65,7 @@ class Sheet:
     runs: list[list[Word]]  # each on one line, in the file's order
     horizontal: list[Rule]
     vertical: list[Rule]
-    filled: list[str]  # what was entered in form fields or written in comments
+    filled: list[str]  # what form fields hold unseen, and comments
 
     @property
     def words(self) -> list[Word]:
@@ -98,15 +98,17 @@ def read_sheet(page: ParsedPage) -> Sheet:
 
 
 def _entries(page: ParsedPage) -> list[str]:
-    """Form values and comments, which are no part of the page's own text."""
+    """Form values that the page's own text does not show, and comments."""
+    shown = " ".join(item.text for item in page.text_items) if page.form_fields else ""
     entries: list[str] = []
     for entry in page.form_fields or []:
         ticked = entry.type in ("checkbox", "radio", "radiobutton")
         value = entry.export_value if ticked else entry.value
         if ticked and not (entry.checked and entry.value not in (None, "", "Off")):
             continue
-        if value and value.strip():
-            entries.append(f"{entry.alternate_name or entry.name or entry.type}: {value.strip()}")
+        value = " ".join((value or "").split())
+        if value and (ticked or value not in shown):
+            entries.append(f"{entry.alternate_name or entry.name or entry.type}: {value}")
     entries += [
         f"{note.title}: {note.contents}" if note.title else note.contents
         for note in page.annotations or []
@@ -311,7 +313,8 @@ def line_text(words: Sequence[Word]) -> str:
         return " ".join(w.text for w in ordered)
     parts = [ordered[0].text]
     for before, word in itertools.pairwise(ordered):
-        apart = word.spaced or word.x0 - before.x1 >= 0.12 * min(before.size, word.size)
+        gap = (word.x0 - before.x1) / min(before.size, word.size)
+        apart = word.spaced or gap >= 0.12 or gap < -0.6  # words drawn over each other are two
         parts.append(" " + word.text if apart else word.text)
     return "".join(parts)
 

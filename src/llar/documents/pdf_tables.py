@@ -36,7 +36,7 @@ def ruled_tables(sheet: Sheet) -> list[Table]:
         ]
         table = ruled_table(sheet.number, lattice, words)
         if table is not None:
-            taken.update(id(w) for w in words)
+            taken |= table.held
             tables.append(table)
     return tables
 

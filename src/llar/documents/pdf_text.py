@@ -143,7 +143,7 @@ def heading_levels(pages: Sequence[Laid]) -> dict[int, int]:
     weight: Counter[float] = Counter()
     for page in pages:
         for part in page.parts:
-            if part.table is None:
+            if part.table is None and part.size:
                 weight[_half(part.size)] += len(part.text)
     if not weight:
         return {}

@@ -10,7 +10,7 @@ from .compose import Composer, squeeze
 from .drawing import chart_table, diagram_lines, formula
 from .markdown_table import Cell, spread
 from .marks import superscript
-from .office import Package, Target, facts, open_package, relation
+from .office import Package, Target, finished, open_package, relation
 from .parsed import ParsedText
 from .reading_order import Box, in_reading_order
 from .zipped import attribute, child, local
@@ -26,20 +26,7 @@ def parse(data: bytes, name: str) -> ParsedText:
     with closing(package.archive):
         reader = _Reader(package)
         reader.read()
-        known = facts(package)
-    text, blocks, pages = reader.out.finish()
-    return ParsedText(
-        text=text,
-        blocks=blocks,
-        pages=pages,
-        title=known.title,
-        author=known.author,
-        created=known.created,
-        modified=known.modified,
-        language=known.language,
-        metadata=known.metadata,
-        notes=(*known.notes, *reader.notes),
-    )
+        return finished(package, reader.out, reader.notes)
 
 
 class _Reader:

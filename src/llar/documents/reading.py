@@ -9,17 +9,21 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import DocumentError, LimitExceeded, UnsupportedFormat
 from ..records import Block, Document, MetadataValue
 from .compose import squeeze
 from .decode import usable
-from .detect import detect
+from .detect import ARCHIVES, PICTURES, detect
 from .folders import hash_file, kind_of_file, open_file, unreadable
 from .parsed import ParsedText
+
+if TYPE_CHECKING:
+    from .ocr import Recogniser
 
 # Each takes the file's bytes and its name. PDF and mail take more; see `parse`.
 PARSERS = {
@@ -37,6 +41,7 @@ PARSERS = {
     "rst": "rst:parse",
     "rtf": "rtf:parse",
     "txt": "plain:parse_text",
+    "xls": "legacy:parse_xls",
     "xlsx": "xlsx:parse",
 }
 
@@ -45,12 +50,23 @@ _WORD = re.compile(r"\w")
 _SAMPLE = 1_500  # characters at the start, in the middle and at the end tell the language
 
 
+@dataclass(slots=True)
+class Unpacking:
+    """What may still be taken out of one file's archives, whatever lies inside what."""
+
+    members: int = 10_000
+    bytes: int = 512 << 20
+    depth: int = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How large a file may be, and the password to try on a locked one."""
+    """How large a file may be, the password for a locked one, and who reads pictures of text."""
 
     max_bytes: int
     password: str | None = None
+    recogniser: Recogniser | None = None
+    unpacking: Unpacking = field(default_factory=Unpacking)
 
 
 def read_document(path: Path, limits: Limits) -> Document:
@@ -59,20 +75,20 @@ def read_document(path: Path, limits: Limits) -> Document:
     Raises DocumentError or a child of it that says why without naming the file; one that changes
     while it is read is refused, so a document is never a mixture of two versions.
     """
-    if not str(path).isascii():
-        _check_name(path)
+    # Python keeps bytes that are no UTF-8 as lone surrogates; parsers take only real text.
+    name = os.fsencode(path.name).decode("utf-8", "replace")
     try:
         with open_file(path) as stream:
             before = os.fstat(stream.fileno())
             _check(before, path, limits)
             data = stream.read()
         sha256 = hashlib.sha256(data).hexdigest()
-        kind = recognise(data, path.name)
-        if kind == "pdf":
+        kind = recognise(data, name)
+        if kind == "pdf" and _is_text(path):
             del data  # it is read from its path, page by page
             parsed = _parse_pdf(path, limits)
         else:
-            parsed = parse(kind, data, path.name, limits)
+            parsed = parse(kind, data, name, limits)
         same = _identity(before) == _identity(path.stat())
     except OSError as e:
         raise unreadable(path, e) from e
@@ -98,6 +114,18 @@ def parse(kind: str, data: bytes, name: str, limits: Limits, depth: int = 0) -> 
         from .mail import parse as parse_mail
 
         return parse_mail(data, limits, depth)
+    if kind == "msg":
+        from .msg import parse as parse_message
+
+        return parse_message(data, limits, depth)
+    if kind in ARCHIVES:
+        from .members import parse as parse_archive
+
+        return parse_archive(data, kind, name, limits, depth)
+    if kind in PICTURES:
+        from .image import parse as parse_picture
+
+        return parse_picture(data, kind, limits.recogniser)
     module, _, function = PARSERS[kind].partition(":")
     parser: Callable[[bytes, str], ParsedText] = getattr(
         importlib.import_module(f".{module}", __package__), function
@@ -105,11 +133,12 @@ def parse(kind: str, data: bytes, name: str, limits: Limits, depth: int = 0) -> 
     return parser(data, name)
 
 
-def _check_name(path: Path) -> None:
+def _is_text(path: Path) -> bool:
     try:
         str(path).encode()
-    except UnicodeEncodeError as e:  # Python keeps such bytes as lone surrogates
-        raise DocumentError("has a name that is not valid UTF-8; rename it") from e
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check(found: os.stat_result, path: Path, limits: Limits) -> None:
@@ -129,7 +158,7 @@ def _identity(found: os.stat_result) -> tuple[int, int, int, int]:
 def _parse_pdf(path: Path, limits: Limits) -> ParsedText:
     from .pdf import parse_pdf
 
-    return parse_pdf(path, password=limits.password)
+    return parse_pdf(path, password=limits.password, recogniser=limits.recogniser)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from .frames import send, take
 
 _GRACE = 30.0  # seconds beyond the child's own limit until the parent ends it
 _NEXT_CHILD = 0.5  # seconds of work that justify one more child
+_TESSDATA = "/usr/share/tesseract-ocr/5/tessdata"  # where Debian's packages put it
 _BLOCK_KINDS = frozenset({"heading", "text", "list", "table", "code"})
 _OUT_OF_MEMORY = (b"memory allocation of", b"bad_alloc", b"MemoryError", b"out of memory")
 
@@ -39,6 +40,7 @@ class _Child:
     starter: threading.Thread
     received: bytearray = field(default_factory=bytearray)
     path: Path | None = None  # what it is working on
+    began: float = 0.0
     deadline: float = 0.0
     ready: bool = False
 
@@ -148,11 +150,18 @@ class Parsers:
 
     def _ask(self, child: _Child, path: Path) -> None:
         child.path = path
-        child.deadline = time.monotonic() + (self._config.parse_timeout or 10**6) + _GRACE
+        child.began = time.monotonic()
+        child.deadline = child.began + (self._config.parse_timeout or 10**6) + _GRACE
         request = {
             "path": str(path),
             "password": self._password,
             "max_bytes": self._config.max_file_mb << 20,
+            "recognition": _recognition(self._config),
+            "unpacking": [
+                self._config.archive_members,
+                self._config.archive_mb << 20,
+                self._config.archive_depth,
+            ],
         }
         assert child.process.stdin is not None
         with suppress(BrokenPipeError):  # it is gone; reading from it says why
@@ -180,6 +189,9 @@ class Parsers:
         try:
             self._receive(child)
             while child.path is not None and (reply := self._next_frame(child)) is not None:
+                if reply.get("recognises"):  # as long as any file may take, however often it asks
+                    child.deadline = child.began + self._longest() + _GRACE
+                    continue
                 if child.ready:
                     child.path = None
                 child.ready = True  # the first frame only says that it is up
@@ -222,6 +234,10 @@ class Parsers:
         except ValueError as e:
             raise DocumentError(f"its parser gave an answer of the wrong shape ({e})") from e
 
+    def _longest(self) -> float:
+        """Seconds a file with pictures of text may take."""
+        return (self._config.parse_timeout or 10**6) + self._config.ocr_seconds
+
     def _too_slow(self) -> LimitExceeded:
         seconds = self._config.parse_timeout
         return LimitExceeded(f"took longer than {seconds:g} s to read", fix=_raise("parse_timeout"))
@@ -263,6 +279,16 @@ def load(path: Path, config: Config, *, password: str | None = None) -> Document
                 raise outcome
             return outcome
     raise LlarError(f"{str(path)!r}: no parser answered")  # parse() yields each path once
+
+
+def _recognition(config: Config) -> dict[str, Any]:
+    """The settings of text recognition as a child gets them."""
+    folder = config.tessdata or os.environ.get("TESSDATA_PREFIX") or _TESSDATA
+    return {
+        "languages": config.ocr_languages,
+        "tessdata": os.path.abspath(os.path.expanduser(folder)),
+        "seconds": config.ocr_seconds,
+    }
 
 
 def _raise(setting: str) -> str:

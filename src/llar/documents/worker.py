@@ -13,13 +13,16 @@ import re
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ..errors import DocumentError, LimitExceeded
 from ..records import to_json
 from .frames import receive, send
-from .reading import Limits, read_document
+from .ocr import Recogniser
+from .reading import Limits, Unpacking, read_document
 
 _OPEN_FILES = 128
 _WRITTEN = 512 << 20  # bytes; standard error, files in memory and the unpacked language model
@@ -52,15 +55,24 @@ def main() -> None:
     send(replies, {})
     while (request := receive(requests, 1 << 20)) is not None:
         _allow_time(timeout)
-        reply = _answer(request)
+        reply = _answer(request, partial(_take_time, replies, timeout))
         signal.setitimer(signal.ITIMER_REAL, 0)  # sending may wait for a slow reader
         send(replies, reply)
         if reply.get("last"):
             break
 
 
-def _answer(request: dict[str, Any]) -> dict[str, Any]:
-    limits = Limits(request["max_bytes"], request["password"])
+def _answer(request: dict[str, Any], take_time: Callable[[float], None]) -> dict[str, Any]:
+    asked = request["recognition"]
+    recogniser = Recogniser(
+        asked["languages"],
+        Path(asked["tessdata"]),
+        asked["seconds"],
+        partial(take_time, asked["seconds"]),
+    )
+    limits = Limits(
+        request["max_bytes"], request["password"], recogniser, Unpacking(*request["unpacking"])
+    )
     try:
         document = read_document(Path(request["path"]), limits)
         return {"document": to_json(document)}
@@ -77,6 +89,12 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     except Exception as e:  # noqa: BLE001 - the edge of the process: libraries raise anything here
         told = " ".join(str(e).split())[:200]
         return _failure(DocumentError(f"could not be read ({type(e).__name__}: {told})"))
+
+
+def _take_time(replies: IO[bytes], timeout: float, seconds: float) -> None:
+    """Tell the parent that pictures are being read, and allow that file `seconds` more."""
+    send(replies, {"recognises": True})
+    _allow_time(timeout + seconds)
 
 
 def _failure(error: DocumentError) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from .cells import Grid, regions
 from .compose import Composer, squeeze
 from .drawing import chart_table
 from .number_formats import NumberFormats, read_formats
-from .office import Package, facts, open_package, relation
+from .office import Package, finished, open_package, relation
 from .parsed import ParsedText
 from .zipped import attribute, child, local
 
@@ -27,19 +27,7 @@ def parse(data: bytes, name: str) -> ParsedText:
     with closing(package.archive):
         reader = _Reader(package)
         reader.read()
-        known = facts(package)
-    text, blocks, _ = reader.out.finish()
-    return ParsedText(
-        text=text,
-        blocks=blocks,
-        title=known.title,
-        author=known.author,
-        created=known.created,
-        modified=known.modified,
-        language=known.language,
-        metadata=known.metadata,
-        notes=(*known.notes, *reader.notes),
-    )
+        return finished(package, reader.out, reader.notes)
 
 
 class _Reader:

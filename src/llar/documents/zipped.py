@@ -11,6 +11,7 @@ from lxml import etree
 
 from ..errors import DocumentError, LimitExceeded, LockedDocument
 
+REMEDY = "give it with: llar add --password-file FILE PATH"
 MOST_ENTRIES = 50_000
 MOST_BYTES = 2 << 30  # all parts together, unpacked
 MOST_RATIO = 200  # unpacked to packed; a sheet of a million formatted empty rows reaches 150

@@ -67,9 +67,11 @@ CREATE TABLE vectors{0} (     -- float32, little-endian, one row of `dimension` 
   document_id INTEGER PRIMARY KEY REFERENCES documents(id) ON DELETE CASCADE,
   first_chunk INTEGER NOT NULL, count INTEGER NOT NULL, data BLOB NOT NULL
 );
+"""
+_WORDS = """
 CREATE VIRTUAL TABLE words{0} USING fts5(
   terms, tokenize = "unicode61 remove_diacritics 0 tokenchars '_'"
-);
+)
 """
 _VOCABULARY = "CREATE VIRTUAL TABLE vocabulary USING fts5vocab(words, row)"
 NEXT = "_next"  # suffix of the tables that a re-embedding fills, beside the ones in use
@@ -85,6 +87,7 @@ def create_passages(connection: sqlite3.Connection, suffix: str = "") -> None:
     """Make empty tables for chunks, their words and their vectors, inside a transaction."""
     for statement in _PASSAGES.format(suffix).split(";\n"):
         connection.execute(statement)
+    connection.execute(_WORDS.format(suffix))
     if not suffix:
         connection.execute(_VOCABULARY)
 
@@ -95,6 +98,14 @@ def drop_passages(connection: sqlite3.Connection, suffix: str = "") -> None:
         connection.execute("DROP TABLE vocabulary")
     for table in ("chunks", "vectors", "words"):
         connection.execute(f"DROP TABLE IF EXISTS {table}{suffix}")
+
+
+def empty_words(connection: sqlite3.Connection) -> None:
+    """Make the table of words anew, inside a transaction."""
+    connection.execute("DROP TABLE vocabulary")
+    connection.execute("DROP TABLE words")
+    connection.execute(_WORDS.format(""))
+    connection.execute(_VOCABULARY)
 
 
 def swap_passages(connection: sqlite3.Connection) -> None:
@@ -195,12 +206,12 @@ class Database:
         """This thread's connection."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         frozen: _Stamp | None = getattr(self._local, "frozen", None)
-        if connection is not None and frozen and not connection.in_transaction:
-            if _stamp(self.path) != frozen:  # somebody who may write did, after all
-                with self._guard:
-                    self._open.remove(connection)
-                connection.close()
-                connection = None
+        idle = connection is not None and not connection.in_transaction
+        if connection and idle and frozen and _stamp(self.path) != frozen:
+            with self._guard:  # somebody who may write did, after all
+                self._open.remove(connection)
+            connection.close()
+            connection = None
         if connection is None:
             connection, self._local.frozen = connect(self.path, self._timeout)
             self._local.connection = connection
@@ -256,6 +267,9 @@ class Database:
             self._open.clear()
         self._local = threading.local()
 
+
+# What reading a damaged file raises; SQLite may quote its bytes in what it says is wrong.
+BROKEN = (sqlite3.DatabaseError, UnicodeDecodeError)
 
 _Stamp = tuple[int, int, int, int]
 
@@ -332,12 +346,11 @@ def mapped(path: Path) -> Iterator[None]:
     """SQLite's errors as ours."""
     try:
         yield
-    except sqlite3.DatabaseError as e:
-        code = getattr(e, "sqlite_errorcode", 0)
-        raise _our_error(path, e, code) from e
+    except BROKEN as e:
+        raise _our_error(path, e, getattr(e, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)) from e
 
 
-def _our_error(path: Path, error: sqlite3.DatabaseError, code: int) -> CollectionError:
+def _our_error(path: Path, error: Exception, code: int) -> CollectionError:
     kind = code & 0xFF
     if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return CollectionBusy(

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sqlite3
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from ..models import open_embedder
 from ..models.interface import EmbedderIdentity, Matrix
 from ..models.store import Store
 from ..records import Chunk
-from .database import FILE, NEXT, SCHEMA, collection_path, connect, create_tables
+from .database import BROKEN, FILE, NEXT, SCHEMA, collection_path, connect, create_tables
 from .examine import examine_documents
 from .index import Index
 
@@ -50,7 +51,7 @@ class _Patient:
 
     name: str
     connection: sqlite3.Connection
-    manifest: dict[str, Any] = field(default_factory=dict)
+    tokens: int | None = None  # as the manifest has it
     problems: list[Problem] = field(default_factory=list)
 
     def note(self, kind: str, what: str, documents: tuple[int, ...] = ()) -> None:
@@ -76,7 +77,7 @@ def check(config: Config, name: str) -> list[Problem]:
     with contextlib.closing(connection):
         try:
             _examine(patient, config)
-        except sqlite3.DatabaseError as e:
+        except BROKEN as e:
             problems.append(_unreadable(name, str(e)))
     return problems
 
@@ -204,32 +205,41 @@ def _shape(connection: sqlite3.Connection) -> dict[str, list[Any]]:
 
 def _check_manifest(patient: _Patient) -> EmbedderIdentity | None:
     """Check each key; returns the embedder where it can be understood."""
-    embedder = None
     rows = dict(patient.connection.execute("SELECT key, value FROM manifest").fetchall())
-    for key in (*_PLAUSIBLE, "embedder"):
+    faults = manifest_faults(rows)
+    for key in faults:
+        found = repr(rows[key])[:80] if key in rows else "missing"
+        patient.note("manifest", f"its manifest's {key!r} is {found}")
+    if "tokens" not in faults:
+        patient.tokens = json.loads(rows["tokens"])
+    return None if "embedder" in faults else _identity(json.loads(rows["embedder"]))
+
+
+def manifest_faults(rows: Mapping[str, str]) -> list[str]:
+    """The keys of a manifest whose values are missing or cannot be right."""
+    faults = []
+    for key, plausible in _PLAUSIBLE.items():
         try:
-            value = patient.manifest[key] = json.loads(rows[key])
-            if key == "embedder":
-                embedder = EmbedderIdentity(**{**value, "languages": tuple(value["languages"])})
-                sane = embedder.dimension > 0 and ":" in embedder.name
-            else:
-                sane = _PLAUSIBLE[key](value)
+            sane = plausible(json.loads(rows[key]))
         except (KeyError, ValueError, TypeError, AttributeError):
             sane = False
         if not sane:
-            found = repr(rows[key])[:80] if key in rows else "missing"
-            patient.note("manifest", f"its manifest's {key!r} is {found}")
-            embedder = None if key == "embedder" else embedder
-    return embedder
+            faults.append(key)
+    return faults
+
+
+def _identity(value: Any) -> EmbedderIdentity:
+    return EmbedderIdentity(**{**value, "languages": tuple(value["languages"])})
 
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-_PLAUSIBLE = {
+_PLAUSIBLE: dict[str, Callable[[Any], bool]] = {
     "schema": lambda v: v == SCHEMA,
     "created": lambda v: bool(re.match(r"\d{4}-\d\d-\d\dT", v)),
+    "embedder": lambda v: _identity(v).dimension > 0 and ":" in v["name"],
     "chunker": lambda v: isinstance(v["name"], str) and v["max_tokens"] >= 1,
     "languages": lambda v: isinstance(v, dict),
     "generation": _is_count,
@@ -247,10 +257,8 @@ def _check_next(patient: _Patient) -> None:
     ).fetchone()[0]
     target = None
     if plan:
-        try:
+        with contextlib.suppress(ValueError, TypeError, KeyError):  # reported as damaged below
             target = json.loads(plan[0])["embedder"]["name"]
-        except (ValueError, TypeError, KeyError):
-            pass  # reported as damaged below
     if plan and target and tables == 3:
         done, total = patient.connection.execute(
             f"SELECT (SELECT count(*) FROM vectors{NEXT}), (SELECT count(*) FROM documents)"
@@ -305,9 +313,8 @@ def _check_documents(
     for (kind, why), ids in found.items():
         more = f" (and {len(ids) - 1} more)" if len(ids) > 1 else ""
         patient.note(kind, f"document {names[ids[0]]!r}{more}: {why}", tuple(ids))
-    noted = patient.manifest.get("tokens")
-    if not found and noted != tokens and _is_count(noted):
-        patient.note("tokens", f"it counts {noted} words, but holds {tokens}")
+    if not found and patient.tokens not in (None, tokens):
+        patient.note("tokens", f"it counts {patient.tokens} words, but holds {tokens}")
     return samples
 
 

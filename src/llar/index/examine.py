@@ -13,18 +13,15 @@ import numpy as np
 
 from ..models.interface import EmbedderIdentity, Matrix
 from ..records import Block, BlockKind, Chunk, ChunkKind, Document, Page
-from ..text.words import terms
 from .database import from_column
-from .index import chunk_words
+from .index import DOCUMENT, chunk_terms
 
 LENGTH_ERROR = 1e-3  # how far from 1 the length of a unit vector in float32 may be
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_CHUNK = "id, start, end, kind, prefix, headings, first_page, last_page, text"
+_DIFFERS = "a passage differs from its text"
 _BLANK = re.compile(r"\s+")
-_COLUMNS = (
-    "id, sha256, format, size, title, author, created, modified, language, pages, blocks, notes,"
-    " text"
-)
 
 Fault = tuple[str, str]  # kind of problem, what is wrong
 
@@ -36,6 +33,7 @@ class Examined:
     id: int
     document: Document
     faults: list[Fault]
+    paths: tuple[str, ...] = ()
     first_chunk: Chunk | None = None
     first_vector: Matrix | None = None
     words: int = 0
@@ -45,7 +43,7 @@ def examine_documents(
     connection: sqlite3.Connection, embedder: EmbedderIdentity | None
 ) -> Iterator[Examined]:
     """Every document with its faults. Text of the connection must come with surrogate escapes."""
-    for row in connection.execute(f"SELECT {_COLUMNS} FROM documents ORDER BY id"):
+    for row in connection.execute(f"SELECT id, {DOCUMENT} FROM documents ORDER BY id"):
         found = read_record(connection, row)
         chunks = _check_chunks(connection, found)
         _check_vectors(connection, found, chunks, embedder)
@@ -76,9 +74,10 @@ def read_record(connection: sqlite3.Connection, row: Sequence[Any]) -> Examined:
     sane(not why, f"its pages are damaged ({why})")
     blocks, why = _parsed(row[10], lambda v: _blocks(v, len(text)))
     sane(not why, f"its blocks are damaged ({why})")
-    notes, why = _parsed(row[11], _notes)
+    notes, why = _parsed(row[11], _strings)
     sane(not why, f"its notes are damaged ({why})")
-    paths, metadata = [], {}
+    paths: list[str] = []
+    metadata: dict[str, Any] = {}
     for path, more in connection.execute(
         "SELECT path, metadata FROM files WHERE document_id = ? ORDER BY path", (key,)
     ):
@@ -89,20 +88,48 @@ def read_record(connection: sqlite3.Connection, row: Sequence[Any]) -> Examined:
             faults.append(("metadata", f"the metadata of a file of it is damaged ({why})"))
     if not paths:
         faults.append(("nameless", "no file belongs to it"))
-    plain = [f if isinstance(f, str) else None for f in facts]
+    plain = [_SURROGATE.sub("\ufffd", f) if isinstance(f, str) else None for f in facts]
     document = Document(
         text,
         paths[0] if paths else "",
         str(form),
         size if isinstance(size, int) else 0,
         str(sha256),
-        *(f and _SURROGATE.sub("\ufffd", f) for f in plain),
+        title=plain[0],
+        author=plain[1],
+        created=plain[2],
+        modified=plain[3],
+        language=plain[4],
         pages=tuple(pages),
         blocks=tuple(blocks),
         metadata=metadata,
         notes=tuple(notes),
     )
-    return Examined(key, document, faults)
+    return Examined(key, document, faults, tuple(paths))
+
+
+def readable_metadata(text: str) -> bool:
+    """Whether a file's metadata can be understood."""
+    return not _parsed(text, _metadata)[1]
+
+
+def read_chunks(
+    connection: sqlite3.Connection, document_id: int, document: Document
+) -> Iterator[tuple[int, Chunk]]:
+    """The chunks of a document that fit it, with their numbers."""
+    for row in connection.execute(
+        f"SELECT {_CHUNK} FROM chunks WHERE document_id = ? ORDER BY id", (document_id,)
+    ).fetchall():
+        chunk, why = _chunk(row, document)
+        if not why:
+            yield row[0], chunk
+
+
+def _chunk(row: Sequence[Any], document: Document) -> tuple[Chunk, str]:
+    """A chunk from its row, and what is wrong with it."""
+    headings, why = _parsed(row[5], _strings)
+    chunk = Chunk(row[8], row[1], row[2], row[3], row[4], tuple(headings), row[6], row[7])
+    return chunk, why or _chunk_fault(chunk, document)
 
 
 def _check_chunks(connection: sqlite3.Connection, found: Examined) -> list[int]:
@@ -113,23 +140,20 @@ def _check_chunks(connection: sqlite3.Connection, found: Examined) -> list[int]:
     wrong: set[Fault] = set()
     document = found.document
     for row in connection.execute(
-        "SELECT chunks.id, start, end, kind, prefix, headings, first_page, last_page, text, terms"
-        " FROM chunks LEFT JOIN words ON words.rowid = chunks.id WHERE document_id = ?"
-        " ORDER BY chunks.id",
+        f"SELECT {_CHUNK}, terms FROM chunks LEFT JOIN words ON words.rowid = chunks.id"
+        " WHERE document_id = ? ORDER BY chunks.id",
         (found.id,),
     ):
         ids.append(row[0])
-        headings, why = _parsed(row[5], _headings)
-        chunk = Chunk(row[8], row[1], row[2], row[3], row[4], tuple(headings), row[6], row[7])
-        why = why or _chunk_fault(chunk, document)
-        if why:
-            wrong.add(("passages", why))
+        chunk, why = _chunk(row, document)
+        if why:  # where they differ, nothing tells whether the passage or the text is right
+            wrong.add(("document" if why == _DIFFERS else "passages", why))
             continue
         bare.append(document.text[covered : chunk.start])
         covered = max(covered, chunk.end)
         if found.first_chunk is None:
             found.first_chunk = chunk
-        expected = terms(chunk_words(document, chunk), document.language)
+        expected = chunk_terms(document, chunk)
         found.words += len(expected)
         if row[9] != " ".join(expected):
             wrong.add(("words", "words of its passages are missing or not what is indexed now"))
@@ -182,7 +206,7 @@ def _chunk_fault(chunk: Chunk, document: Document) -> str:
     if not 0 <= chunk.start < chunk.end <= len(document.text):
         return "a passage lies outside its text"
     if document.text[chunk.start : chunk.end] != chunk.text:
-        return "a passage differs from its text"
+        return _DIFFERS
     if chunk.kind not in get_args(ChunkKind) or not isinstance(chunk.prefix, str):
         return "a passage's kind or prefix is damaged"
     numbers = {page.number for page in document.pages} | ({None} if not document.pages else set())
@@ -217,14 +241,6 @@ def _blocks(value: Any, length: int) -> list[Block]:
             raise ValueError("they overlap or lie outside the text")
         position = block.end
     return blocks
-
-
-def _notes(value: Any) -> list[str]:
-    return _strings(value)
-
-
-def _headings(value: Any) -> list[str]:
-    return _strings(value)
 
 
 def _strings(value: Any) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,11 @@ from ..text.words import terms
 from .database import FILE, Database, collection_path, from_column, mapped_disk, now, to_column
 
 Metadata = Mapping[str, MetadataValue]
+DOCUMENT = (  # columns of `documents` that a parsed file fills
+    "sha256, format, size, title, author, created, modified, language, pages, blocks, notes, text"
+)
+
+_PAGES = re.compile(r"\d{1,9}(-\d{1,9})?(, \d{1,9}(-\d{1,9})?)*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +233,9 @@ class Index:
         rows = self._all(
             "SELECT chunks.id, document_id, start, end, kind, prefix, headings, first_page,"
             " last_page, chunks.text, title, format, language,"
-            " (SELECT min(path) FROM files WHERE files.document_id = chunks.document_id)"
+            " (SELECT min(path) FROM files WHERE files.document_id = chunks.document_id),"
+            " (SELECT max(json_extract(metadata, '$.recognised')) FROM files"
+            "  WHERE files.document_id = chunks.document_id)"
             " FROM chunks JOIN documents ON documents.id = document_id"
             " WHERE chunks.id IN (SELECT value FROM json_each(?))",
             (json.dumps([int(i) for i in ids]),),
@@ -287,28 +295,31 @@ def _insert(
     connection: sqlite3.Connection, document: Document, chunks: Sequence[Chunk], vectors: Matrix
 ) -> int:
     cursor = connection.execute(
-        "INSERT INTO documents (sha256, format, size, title, author, created, modified, language,"
-        " pages, blocks, notes, added, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            document.sha256,
-            document.format,
-            document.size,
-            document.title,
-            document.author,
-            document.created,
-            document.modified,
-            document.language,
-            json.dumps([(p.number, p.start, p.end, p.label) for p in document.pages]),
-            json.dumps([(b.kind, b.start, b.end, b.level, b.caption) for b in document.blocks]),
-            json.dumps(document.notes),
-            now(),
-            document.text,
-        ),
+        f"INSERT INTO documents ({DOCUMENT}, added) VALUES ({', '.join('?' * 13)})",
+        (*document_row(document), now()),
     )
     document_id = int(cursor.lastrowid or 0)
     tokens = insert_passages(connection, document_id, document, chunks, vectors)
     connection.execute("UPDATE manifest SET value = value + ? WHERE key = 'tokens'", (tokens,))
     return document_id
+
+
+def document_row(document: Document) -> tuple[Any, ...]:
+    """The values of the columns DOCUMENT."""
+    return (
+        document.sha256,
+        document.format,
+        document.size,
+        document.title,
+        document.author,
+        document.created,
+        document.modified,
+        document.language,
+        json.dumps([(p.number, p.start, p.end, p.label) for p in document.pages]),
+        json.dumps([(b.kind, b.start, b.end, b.level, b.caption) for b in document.blocks]),
+        json.dumps(document.notes),
+        document.text,
+    )
 
 
 def insert_passages(
@@ -342,7 +353,7 @@ def insert_passages(
             for i, chunk in enumerate(chunks)
         ],
     )
-    words = [terms(chunk_words(document, chunk), document.language) for chunk in chunks]
+    words = [chunk_terms(document, chunk) for chunk in chunks]
     connection.executemany(
         f"INSERT INTO words{suffix} (rowid, terms) VALUES (?, ?)",
         [(first + i, " ".join(found)) for i, found in enumerate(words)],
@@ -352,6 +363,11 @@ def insert_passages(
         (document_id, first, len(chunks), np.ascontiguousarray(vectors, "<f4").tobytes()),
     )
     return sum(map(len, words))
+
+
+def chunk_terms(document: Document, chunk: Chunk) -> list[str]:
+    """The words that find a chunk, folded and stemmed."""
+    return terms(chunk_words(document, chunk), document.language)
 
 
 def chunk_words(document: Document, chunk: Chunk) -> str:
@@ -404,8 +420,8 @@ def _drop_orphans(connection: sqlite3.Connection, documents: Sequence[int]) -> N
 
 
 def _chunk(row: Sequence[Any]) -> tuple[Source, Chunk]:
-    _, document_id, start, end, kind, prefix, headings, first, last, text, title, form, lang, p = (
-        row
-    )
+    _, document_id, start, end, kind, prefix, headings, first, last, text, *about = row
+    title, form, lang, path, recognised = about
     chunk = Chunk(text, start, end, kind, prefix, tuple(json.loads(headings)), first, last)
-    return Source(document_id, from_column(p), title, form, lang), chunk
+    pages = recognised if _PAGES.fullmatch(str(recognised)) else ""
+    return Source(document_id, from_column(path), title, form, lang, pages), chunk

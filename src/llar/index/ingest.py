@@ -73,6 +73,7 @@ class _Run:
     sizes: dict[str, int] = field(default_factory=dict)
     known: dict[str, str] = field(default_factory=dict)  # path -> sha256, as in the collection
     holders: dict[str, set[str]] = field(default_factory=dict)  # sha256 -> paths
+    missing: dict[str, list[str]] = field(default_factory=dict)  # sha256 -> holders that are gone
     twins: dict[str, list[Path]] = field(default_factory=dict)  # sha256 -> more files of this run
     started: float = field(default_factory=time.monotonic)
     total_bytes: int = 0
@@ -119,17 +120,24 @@ def add(
     *,
     metadata: Metadata | None = None,
     progress: Callable[[Progress], None] | None = None,
+    follow: bool = True,
+    password: str | None = None,
 ) -> Report:
-    """Index files and folders. A file that cannot be read is in `failed`; the others go on."""
+    """Index files and folders. A file that cannot be read is in `failed`; the others go on.
+
+    With `follow`, the paths become some of those that `sync` follows. `password` is tried on
+    locked files and kept nowhere.
+    """
     check_embedder(index, embedder)
     run = _Run(index, embedder, metadata or {}, progress)
     files = _collect(run, paths)
     for file in index.files():
         run.hold(file.path, file.sha256)
-    roots = (Path(os.path.abspath(p)) for p in paths)
-    index.add_roots([str(root) for root in roots if root.exists()])
+    if follow:
+        roots = (Path(os.path.abspath(p)) for p in paths)
+        index.add_roots([str(root) for root in roots if root.exists()])
     batch: list[tuple[Document, list[Chunk]]] = []
-    with Parsers(config) as parsers:
+    with Parsers(config, password=password) as parsers:
         for path, parsed in parsers.parse(_changed(run, files)):
             if isinstance(parsed, DocumentError):
                 _fail(run, str(path), parsed)
@@ -248,7 +256,10 @@ def _changed(run: _Run, files: Iterable[Path]) -> Iterator[Path]:
 def _attach(run: _Run, path: Path, sha256: str) -> None:
     """Record a file whose content is indexed already: it moved, or it is a copy."""
     name = str(path)
-    gone = next((p for p in sorted(run.holders[sha256]) if not Path(p).exists()), None)
+    if sha256 not in run.missing:  # looked up once: there may be thousands of copies
+        holders = sorted(run.holders[sha256], reverse=True)
+        run.missing[sha256] = [p for p in holders if not Path(p).exists()]
+    gone = run.missing[sha256].pop() if run.missing[sha256] else None
     if not run.index.attach(name, sha256, run.metadata, gone=gone):
         raise CollectionError(
             f"{run.index.name!r} changed while {name!r} was added", fix="run the same command again"

