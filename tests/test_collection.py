@@ -124,6 +124,36 @@ def test_remove_takes_files_and_folders(config: llar.Config, folder: Path) -> No
         assert docs.search("alarm") == []
 
 
+def test_a_removed_folder_is_no_longer_followed(config: llar.Config, folder: Path) -> None:
+    (folder / "sub").mkdir()
+    (folder / "sub" / "deep.txt").write_text("Deep down.")
+    with Collection("c", config=config) as docs:
+        docs.add(folder)
+        docs.add(folder / "sub")
+        docs.remove(folder)
+        assert docs.index.roots() == []
+
+
+def test_copies_of_a_broken_file_say_what_is_wrong(config: llar.Config, folder: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        (folder / name).write_bytes(b"")
+    with Collection("c", config=config) as docs:
+        failed = docs.add(folder).failed
+    assert len(failed) == 2
+    for path, why in failed.items():
+        assert path in why
+        assert "empty" in why
+
+
+def test_deleting_under_a_writer_is_told_to_it(config: llar.Config, folder: Path) -> None:
+    with Collection("c", config=config) as docs:
+        docs.add(folder)
+        delete_collection(config, "c")
+        (folder / "more.txt").write_text("One more.")
+        with pytest.raises(CollectionError, match="deleted or replaced by another process"):
+            docs.add(folder)
+
+
 def test_a_broken_file_is_one_line_and_the_rest_is_indexed(
     config: llar.Config, folder: Path
 ) -> None:

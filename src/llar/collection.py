@@ -133,6 +133,7 @@ class Collection:
         filters: Sequence[str | Filter] = (),
     ) -> list[Hit]:
         """The k passages that fit `query` best, best first. Filters read like "year>=2023"."""
+        _check_text(query)
         parsed = [parse_filter(f) if isinstance(f, str) else f for f in filters]
         return retrieve.search(
             self.index,
@@ -169,6 +170,7 @@ class Collection:
         filters: Sequence[str | Filter] = (),
     ) -> Iterator[Sentence | Answer]:
         """Like `ask`: each sentence as soon as it is written and checked, then the Answer."""
+        _check_text(question)
         if not question.strip():
             raise QueryError("the question is empty")
         return answering.stream(
@@ -201,6 +203,15 @@ class Collection:
         if self._vectors is None:
             self._vectors = Vectors(self.index)
         return self._vectors
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise QueryError(
+            f"{text!r} is not valid UTF-8 text", fix="export LANG=C.UTF-8   (and type it again)"
+        ) from None
 
 
 def _paths(paths: Paths) -> list[Path]:

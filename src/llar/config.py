@@ -7,6 +7,7 @@ variable of a field is its name in capitals behind `LLAR_`.
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -85,6 +86,9 @@ class Config:
         return self.home / "collections"
 
 
+_AT_LEAST_ONE = ("passages", "max_answer_tokens", "max_file_mb", "parse_memory_mb")
+
+
 def load(flags: Mapping[str, Any] | None = None, *, env: Mapping[str, str] | None = None) -> Config:
     """Read every source in order and return the frozen result.
 
@@ -96,16 +100,27 @@ def load(flags: Mapping[str, Any] | None = None, *, env: Mapping[str, str] | Non
     home = Path(given.get("home") or env.get("LLAR_HOME") or "~/.llar").expanduser().absolute()
     values: dict[str, Any] = {}
     file = home / "llar.toml"
-    if file.is_file():
+    if file.exists():
         values.update(_from_file(file))
+    _check_variables(env)
     for f in fields(Config):
         variable = f"LLAR_{f.name.upper()}"
         if variable in env:
             values[f.name] = _convert(f.name, env[variable], variable)
     for name, value in given.items():
-        values[name] = _convert(name, value, f"--{name.replace('_', '-')}")
+        values[name] = _convert(name, value, f"setting {name}")
     values["home"] = home
     return Config(**values)
+
+
+def _check_variables(env: Mapping[str, str]) -> None:
+    """Refuse a variable that is nearly a setting's: it was meant to be one."""
+    known = [f"LLAR_{f.name.upper()}" for f in fields(Config)]
+    for name in env:
+        if name.startswith("LLAR_") and name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+            if near:
+                raise ConfigError(f"{name} is no setting; did you mean {near[0]}?")
 
 
 def _from_file(file: Path) -> dict[str, Any]:
@@ -113,6 +128,8 @@ def _from_file(file: Path) -> dict[str, Any]:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise ConfigError(f"{file} is not valid TOML: {e}") from e
+    except OSError as e:
+        raise ConfigError(f"{file} cannot be read: {e.strerror}") from e
     secrets = {f.name for f in fields(Config) if f.metadata["secret"]}
     for name in table.keys() & (secrets | {"home"}):
         raise ConfigError(f"{file}: {name!r} can only be set in the environment")
@@ -127,11 +144,17 @@ def _convert(name: str, value: Any, where: str) -> Any:
         raise ConfigError(f"{where}: there is no setting {name!r}{hint}")
     kind = kinds[name]
     try:
-        if kind in (int, float) and isinstance(value, bool):
+        if isinstance(value, bool) or (kind is int and isinstance(value, float)):
             raise ValueError
         converted = kind(value)
+        if kind is float and not math.isfinite(converted):
+            raise ValueError
     except (TypeError, ValueError):
         raise ConfigError(f"{where}: expected {kind.__name__}, got {value!r}") from None
     if kind in (int, float) and converted < 0:
         raise ConfigError(f"{where}: must not be negative, got {value!r}")
+    if name in _AT_LEAST_ONE and converted < 1:
+        raise ConfigError(f"{where}: must be at least 1, got {value!r}")
+    if name in ("chat_model", "embedder", "collection") and not converted:
+        raise ConfigError(f"{where}: must not be empty")
     return converted

@@ -88,7 +88,8 @@ def collect(hits: Sequence[Hit]) -> list[Evidence]:
     """Every sentence and table row of the passages, in their order."""
     found = []
     for number, hit in enumerate(hits, 1):
-        spans = _rows(hit) if hit.chunk.kind == "table" else _sentences(hit)
+        whole = (0, len(hit.chunk.text))
+        spans = _rows(hit) if hit.chunk.kind == "table" else _sentences(hit, *whole)
         for start, end, header in spans:
             text = hit.chunk.text[start:end]
             words = frozenset(terms(f"{text}\n{header}", hit.document.language))
@@ -167,24 +168,29 @@ def embed_spans(
     return vectors
 
 
-def _sentences(hit: Hit) -> list[tuple[int, int, str]]:
-    """The sentences of a passage that state something: no headings, no questions."""
+def _sentences(hit: Hit, start: int, end: int) -> list[tuple[int, int, str]]:
+    """The sentences between two places of a passage that state something.
+
+    No headings, no questions, and no orders to the model.
+    """
     text = hit.chunk.text
     found = []
-    for start, end in sentences.split(text, hit.document.language):
-        line = text[text.rfind("\n", 0, start) + 1 : start]
-        below = text[end:].lstrip("\n").partition("\n")[0]
-        heading = "#" in line or bool(_UNDERLINE.fullmatch(below))
-        said = text[start:end]
+    for a, b in sentences.split(text[start:end], hit.document.language):
+        first, last = start + a, start + b
+        line = text[text.rfind("\n", 0, first) + 1 : first]
+        below = text[last:].lstrip("\n").partition("\n")[0]
+        said = text[first:last]
+        heading = "#" in line or _UNDERLINE.fullmatch(below)
         if heading or said.endswith("?") or _TO_THE_MODEL.search(said):
             continue
         if re.search(r"\w", said):
-            found.append((start, end, ""))
+            found.append((first, last, ""))
     return found
 
 
 def _rows(hit: Hit) -> list[tuple[int, int, str]]:
-    """The data rows of a table chunk, each with the header that names its columns."""
+    """The data rows of a table passage, each with the header that names its columns, and the
+    sentences of the prose beside it."""
     lines, at = [], 0
     for line in hit.chunk.text.splitlines(keepends=True):
         lines.append((at, at + len(line.rstrip("\n")), line.rstrip("\n")))
@@ -194,12 +200,14 @@ def _rows(hit: Hit) -> list[tuple[int, int, str]]:
     rows = []
     for i, (start, end, line) in enumerate(lines):
         following = lines[i + 1][2] if i + 1 < len(lines) else ""
-        if following.strip() and _DELIMITER.fullmatch(following) and "|" in line:
+        if not line.lstrip().startswith("|"):
+            rows += _sentences(hit, start, end)
+        elif following.strip() and _DELIMITER.fullmatch(following):
             header = line
         elif header and cells(line)[0] and cells(line)[0] == cells(header)[0]:
             header = _joined(header, line)  # a second header row
-        elif line.strip() and not _DELIMITER.fullmatch(line):
-            rows.append((start, end, header if "|" in line else ""))
+        elif not _DELIMITER.fullmatch(line):
+            rows.append((start, end, header))
     return rows
 
 

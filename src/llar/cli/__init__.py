@@ -31,7 +31,7 @@ COMMANDS = {
     "export": ("transfer", "Write one collection to one file."),
     "import": ("transfer", "Take in a collection that was exported."),
     "bundle": ("bundle", "Pack a whole working system for a closed network."),
-    "config": ("settings", "Show every setting and where it comes from."),
+    "config": ("settings", "Show every setting."),
 }
 _FUNCTIONS = {"import": "import_"}  # where the command's name is no name in Python
 
@@ -85,6 +85,9 @@ def cli(ctx: click.Context, home: str | None, settings: Sequence[str]) -> None:
         name, equals, value = setting.partition("=")
         if not equals:
             raise click.BadParameter(f"{setting!r}: expected KEY=VALUE", param_hint="--set")
+        if name in ("home", "openai_api_key"):
+            hint = "use --home" if name == "home" else "it comes from the environment only"
+            raise click.BadParameter(f"{name} cannot be set here; {hint}", param_hint="--set")
         flags[name] = value
     ctx.obj = load(flags)
 
@@ -105,4 +108,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as e:  # stdout on a full disk; what concerns files is an LlarError by now
+        click.echo(f"error: the output could not be written: {e.strerror or e}", err=True)
+        sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)

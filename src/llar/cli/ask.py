@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from ..records import Answer, Message
 
 model_option = click.option("--model", metavar="BACKEND:NAME", help="Model that writes the answer.")
-hits_option = click.option("-k", default=8, show_default=True, help="Passages to look at.")
+hits_option = click.option(
+    "-k", type=click.IntRange(min=1), default=8, show_default=True, help="Passages to look at."
+)
 
 
 @click.command()
@@ -104,7 +106,7 @@ def _stream(
             return event
         if event.supported:
             marks = "".join(f"[{n}]" for n in event.citations)
-            click.echo(f"{clean(event.text)} {marks}")
+            click.echo(f"{clean(' '.join(event.text.split()))} {marks}")
     raise AssertionError("a stream of an answer ends with the answer")
 
 
@@ -126,7 +128,7 @@ def _finish(answer: Answer, asked: str) -> None:
     left_out = sum(not s.supported for s in answer.sentences)
     if left_out:
         what = "1 sentence" if left_out == 1 else f"{left_out} sentences"
-        click.echo(f"{what} of the model left out: not supported (--json shows why)", err=True)
+        click.echo(f"{what} of the model left out as not supported", err=True)
     click.echo(err=True)
 
 

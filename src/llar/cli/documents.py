@@ -115,7 +115,8 @@ def remove(
 ) -> None:
     """Forget files, folders with all below them, or a whole collection.
 
-    The files themselves are not touched.
+    The files themselves are not touched. What still stands in a folder that sync follows is
+    added again by the next sync; remove the folder to stop following it.
     """
     from ..collection import Collection
     from ..index.index import delete_collection
@@ -177,6 +178,7 @@ def status(ctx: click.Context, collection: str | None, list_files: bool, as_json
         "embedder": index.embedder,
         "chunker": dict(index.chunker),
         "roots": index.roots(),
+        "notes": index.notes(),
         "failed": {path: error for path, error, _ in index.failures()},
     }
     if list_files:
@@ -197,6 +199,9 @@ def status(ctx: click.Context, collection: str | None, list_files: bool, as_json
         click.echo(f"follows     {clean(root)}")
     for _, error, at in index.failures():
         click.echo(f"failed      {clean(error)} ({at})")
+    for path, notes in index.notes().items():
+        for note in notes:
+            click.echo(f"note        {clean(path)}: {clean(note)}")
     if list_files:
         for file in index.files():
             extra = "".join(f"  {k}={v}" for k, v in sorted(file.metadata.items()))
@@ -286,13 +291,16 @@ def _password(file: TextIO | None) -> str | None:
 
 
 def _metadata(pairs: Sequence[str]) -> dict[str, MetadataValue]:
-    from ..index.filters import parse_value
+    from ..index.filters import RESERVED, parse_value
 
     metadata: dict[str, MetadataValue] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
             raise click.BadParameter(f"{pair!r}: expected KEY=VALUE", param_hint="--meta")
+        if key.strip() in RESERVED:
+            said = f"{key.strip()!r} is what the document itself says; choose another key"
+            raise click.BadParameter(said, param_hint="--meta")
         metadata[key.strip()] = parse_value(value.strip())
     return metadata
 

@@ -66,9 +66,13 @@ def where(source: Source, page: int | None, last_page: int | None = None) -> str
     return clean(f"{name}, {pages}{mark}")
 
 
-def clean(text: str) -> str:
-    """Text that cannot steer a terminal: control characters shown as escapes."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+def clean(text: str, *, lines: bool = False) -> str:
+    """Text that cannot steer a terminal or forge a line: control characters as escapes.
+
+    With `lines` line ends stay, for passages of a document.
+    """
+    kept = "\n\t" if lines else ""
+    return "".join(c if c.isprintable() or c in kept else repr(c)[1:-1] for c in text)
 
 
 def size(count: float) -> str:

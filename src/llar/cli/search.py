@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("query")
 @collection_option
-@click.option("-k", default=10, show_default=True, help="How many passages.")
+@click.option(
+    "-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many passages."
+)
 @click.option(
     "--mode",
     type=click.Choice(["hybrid", "dense", "lexical"]),
@@ -63,14 +65,14 @@ def _show(n: int, hit: Hit) -> None:
     at = hit.chunk.start
     marked = ""
     for start, end in hit.highlights:
-        marked += clean(hit.chunk.text[at - hit.chunk.start : start - hit.chunk.start])
+        marked += clean(hit.chunk.text[at - hit.chunk.start : start - hit.chunk.start], lines=True)
         marked += click.style(
-            clean(hit.chunk.text[start - hit.chunk.start : end - hit.chunk.start]),
+            clean(hit.chunk.text[start - hit.chunk.start : end - hit.chunk.start], lines=True),
             bold=True,
             fg="yellow",
         )
         at = end
-    marked += clean(hit.chunk.text[at - hit.chunk.start :])
+    marked += clean(hit.chunk.text[at - hit.chunk.start :], lines=True)
     for line in marked.splitlines():
         click.echo("   " + line)
     click.echo()

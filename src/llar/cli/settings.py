@@ -14,7 +14,7 @@ from .output import json_option, print_json
 @json_option
 @click.pass_context
 def config(ctx: click.Context, as_json: bool) -> None:
-    """Show every setting with its value.
+    """Show every setting with the value in force.
 
     Change one for good in LLAR_HOME/llar.toml, for a shell with its LLAR_ variable, and for one
     call with: llar --set KEY=VALUE ...

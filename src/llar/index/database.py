@@ -161,6 +161,7 @@ class Database:
             raise UnknownCollection(
                 f"there is no collection {folder.name!r}", fix=f"llar add PATH -c {folder.name}"
             )
+        self._inode = self.path.stat().st_ino
         found = int(self.manifest("schema"))
         if found > SCHEMA:
             raise SchemaMismatch(
@@ -241,6 +242,7 @@ class Database:
         with mapped(self.path):
             connection.execute("BEGIN IMMEDIATE")
             try:
+                self._check_place()
                 yield connection
                 connection.execute("UPDATE manifest SET value = value + 1 WHERE key = 'generation'")
                 connection.execute("COMMIT")
@@ -248,6 +250,19 @@ class Database:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+
+    def _check_place(self) -> None:
+        """Refuse to write into a file that another process deleted or replaced meanwhile."""
+        try:
+            same = self.path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise CollectionError(
+                f"collection {self.path.parent.name!r} was deleted or replaced by another process "
+                "meanwhile",
+                fix="run the same command again",
+            )
 
     def manifest(self, key: str) -> Any:
         """One value of the manifest."""

@@ -24,8 +24,12 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
 }
 _FIELDS = ("path", "title", "author", "created", "modified", "added", "language", "format", "size")
-_DATES = ("created", "modified", "added")
+_DATES = ("date", "created", "modified", "added")
+_NUMBERS = ("year", "size")
 _ALIASES = {"lang": "language"}
+
+
+RESERVED = frozenset((*_FIELDS, *_ALIASES))  # told by the document itself, not by metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def matching_documents(index: Index, filters: Sequence[Filter]) -> set[int] | No
     """
     if not filters:
         return None
-    kept, known = set(), set(_FIELDS) | {"year"}
+    kept, known = set(), set(_FIELDS) | {"date", "year"}
     with index.database.read() as connection:
         rows = connection.execute(
             "SELECT path, title, author, created, modified, added, language, format, size,"
@@ -77,10 +81,13 @@ def matching_documents(index: Index, filters: Sequence[Filter]) -> set[int] | No
             fields = {**dict(zip(_FIELDS, plain, strict=True)), **own}
             fields["path"] = from_column(plain[0])
             date = fields["created"] or fields["modified"]
+            fields.setdefault("date", date)
             fields.setdefault("year", int(date[:4]) if date else None)
             if all(_satisfies(fields, f) for f in filters):
                 kept.add(document_id)
     for f in filters:
+        if f.key in _NUMBERS and isinstance(parse_value(f.value), str):
+            raise QueryError(f"{f.key} is a number; {f.value!r} is none")
         if f.key not in known:
             raise QueryError(
                 f"no document of {index.name!r} has {f.key!r}; there are: "

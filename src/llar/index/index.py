@@ -252,6 +252,14 @@ class Index:
             )
         )
 
+    def notes(self) -> dict[str, tuple[str, ...]]:
+        """What could not be read in otherwise good files, by path."""
+        rows = self._all(
+            "SELECT min(path), notes FROM documents JOIN files ON document_id = documents.id"
+            " WHERE notes != '[]' GROUP BY documents.id ORDER BY 1"
+        )
+        return {from_column(path): tuple(json.loads(notes)) for path, notes in rows}
+
     def languages(self) -> dict[str, int]:
         """How many documents there are of each language ("" where it is not known)."""
         return dict(
@@ -281,13 +289,14 @@ def collection_names(config: Config) -> list[str]:
 
 def delete_collection(config: Config, name: str) -> None:
     """Delete a whole collection with everything in it. Raises UnknownCollection."""
-    with contextlib.closing(Index.open(config, name)):
-        folder = collection_path(config, name)
+    folder = collection_path(config, name)
     doomed = folder.with_name(f".{name}.deleted")
-    with mapped_disk(folder):
+    with contextlib.closing(Index.open(config, name)) as index, mapped_disk(folder):
         if doomed.exists():  # of a deletion that was killed
             shutil.rmtree(doomed)
-        folder.rename(doomed)  # gone at once for everyone, whatever happens to the rest
+        with index.database.write():  # nobody is in the middle of a document
+            folder.rename(doomed)  # gone at once for everyone, whatever happens to the rest
+    with mapped_disk(folder):
         shutil.rmtree(doomed)
 
 

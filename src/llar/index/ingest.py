@@ -74,7 +74,7 @@ class _Run:
     known: dict[str, str] = field(default_factory=dict)  # path -> sha256, as in the collection
     holders: dict[str, set[str]] = field(default_factory=dict)  # sha256 -> paths
     missing: dict[str, list[str]] = field(default_factory=dict)  # sha256 -> holders that are gone
-    twins: dict[str, list[Path]] = field(default_factory=dict)  # sha256 -> more files of this run
+    twins: dict[str, list[Path]] = field(default_factory=dict)  # sha256 -> files of this run
     started: float = field(default_factory=time.monotonic)
     total_bytes: int = 0
     done: int = 0
@@ -206,7 +206,8 @@ def remove(index: Index, paths: Sequence[Path]) -> list[str]:
             raise QueryError(f"{str(path)!r} is not in collection {index.name!r}{hint}")
         doomed += below
     index.remove(sorted(set(doomed)))
-    index.remove_roots([str(path) for path in wanted])
+    followed = [r for r in index.roots() if any(Path(r).is_relative_to(p) for p in wanted)]
+    index.remove_roots(followed)
     gone = [f for f in failed if any(Path(f).is_relative_to(path) for path in wanted)]
     index.note_failures({}, gone)
     return sorted(set(doomed))
@@ -249,7 +250,7 @@ def _changed(run: _Run, files: Iterable[Path]) -> Iterator[Path]:
         elif run.holders.get(sha256):
             _attach(run, path, sha256)
         else:
-            run.twins[sha256] = []
+            run.twins[sha256] = [path]
             yield path
 
 
@@ -274,15 +275,15 @@ def _attach(run: _Run, path: Path, sha256: str) -> None:
 
 
 def _settle_twins(run: _Run) -> None:
-    """Deal with files whose twin was parsed in this same run."""
+    """Deal with files whose twin was parsed in this same run; the twin's error is theirs, too."""
     for sha256, copies in run.twins.items():
-        for path in copies:
+        for path in copies[1:]:
             if run.holders.get(sha256):
                 _attach(run, path, sha256)
             else:
-                _fail(
-                    run, str(path), DocumentError(f"{str(path)!r}: same content as one that failed")
-                )
+                first = str(copies[0])
+                said = run.report.failed[first].replace(repr(first), repr(str(path)), 1)
+                _fail(run, str(path), DocumentError(said))
 
 
 def _split(run: _Run, document: Document) -> list[Chunk]:

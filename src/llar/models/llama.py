@@ -8,15 +8,18 @@ interrupted with Ctrl-C, and be stopped while the model still reads the prompt.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,19 +75,36 @@ class Llama:
             "adapters": [str(path) for path in self.adapters.values()],
             "rank": rank,
         }
-        try:
-            server = [_start(settings)]
-        except RuntimeError:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise EngineError(
-                f"{name}: llama.cpp cannot load {file}: {_reason(settings)}"
-            ) from None
-        address = str(server[0].listening_address).partition("://")[2]
-        self.socket = LlamaSocket(name, address, settings["key"])
-        self.close = weakref.finalize(self, _stop, server, self.socket, settings, os.getpid())
-        # It listens before it works, and one that is ended in between waits for itself forever.
-        # This is the one harmless question that its working thread answers.
-        self.socket.get("/lora-adapters")
+        with _uninterrupted():
+            try:
+                server = [_start(settings)]
+            except RuntimeError:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise EngineError(
+                    f"{name}: llama.cpp cannot load {file}: {_reason(settings)}"
+                ) from None
+            address = str(server[0].listening_address).partition("://")[2]
+            self.socket = LlamaSocket(name, address, settings["key"])
+            self.close = weakref.finalize(self, _stop, server, self.socket, settings, os.getpid())
+            # It listens before it works, and one that is ended in between waits for itself
+            # forever. This is the one harmless question that its working thread answers.
+            self.socket.get("/lora-adapters")
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C counts when the block is over: a server that is half started cannot be ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def _start(settings: Mapping[str, Any], verbosity: int = 0) -> Any:
