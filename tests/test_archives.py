@@ -25,6 +25,8 @@ from llar.documents import load
 from llar.documents.detect import detect
 from llar.errors import DocumentError, LimitExceeded
 
+pytestmark = pytest.mark.slow
+
 CONFIG = Config(parse_workers=1)
 FILES = {
     "leave.txt": b"Staff have 27 days of annual leave.",

@@ -29,6 +29,8 @@ from llar.errors import BundleError, LlarError, ModelCorrupt, ModelNotInstalled,
 from llar.index.index import collection_names
 from llar.models.store import Store
 
+pytestmark = pytest.mark.slow
+
 TOP = "llar-bundle"
 USER_HOME = os.environ["HOME"]  # where pip finds the package index; tests get another
 PROMPT = "# system\nAnswer from the passages.\n# user\n$passages\n$question\n"

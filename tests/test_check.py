@@ -96,6 +96,8 @@ def test_a_dose_of_its_own_row_and_column_is_supported(sentence: str, minilm: Em
         "Los adultos pueden tomar 325-650mg por vía parenteral.",  # the other column
         "Los adultos pueden tomar 4 mg/día por vía oral.",  # the right number, the wrong unit
         "Los adultos pueden tomar 40 g/día por vía oral.",
+        "| | Vía oral o rectal (paracetamol) | Vía parenteral (propacetamol) |",  # only a header
+        "Los adultos pueden tomar paracetamol por vía oral o rectal.",  # says no dose
     ],
 )
 def test_a_dose_of_another_row_column_or_unit_is_not(sentence: str, minilm: Embedder) -> None:

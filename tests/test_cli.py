@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = Path(__file__).parent.parent / "samples"
 FILES = ("paracetamol.pdf", "handbook.html", "biblioteca.docx", "faq.md", "inventory.xlsx")
 

@@ -19,6 +19,8 @@ from llar.config import load
 from llar.errors import ModelCorrupt, PullError, UnknownModel
 from llar.models.progress import Progress
 
+pytestmark = pytest.mark.slow
+
 TINY = gguf({"general.license": "mit", "general.languages": ["hu"]})
 
 

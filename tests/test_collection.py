@@ -29,6 +29,8 @@ from llar.index import ingest
 from llar.index.index import Index, delete_collection
 from llar.index.ingest import Progress
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def config(home: Path) -> llar.Config:

@@ -20,6 +20,8 @@ from llar import Collection, load_config
 from llar.errors import CollectionError
 from llar.index.doctor import check
 
+pytestmark = pytest.mark.slow
+
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
 

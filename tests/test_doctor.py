@@ -24,6 +24,8 @@ from llar.index.index import Index
 from llar.index.repair import repair, repair_folders
 from llar.models.pull import pull
 
+pytestmark = pytest.mark.slow
+
 TOPICS = ("anchors", "bridges", "candles", "dolphins", "engines")
 
 

@@ -132,7 +132,7 @@ def test_hostile_files_cost_one_line_each(data: Path) -> None:
     messages = [d for d in documents.values() if d.format == "eml"]
     assert len(messages) == 22
     assert all(document.text.strip() for document in messages)
-    assert {p.name for p in failed if p.suffix == ""} == {"mail_outlook_1"}
+    assert documents[folder / "emails_mailparser" / "mail_outlook_1"].format == "msg"
     for name in ("cyclic.xml", "quadratic.xml", "xmlbomb.xml", "external.xml"):
         assert "never expanded" in failed[folder / "xml_bombs_defusedxml" / name].message
 

@@ -25,6 +25,8 @@ from llar.models.bert import BertEmbedder
 from llar.models.bert_weights import convert, read_tensors
 from llar.models.interface import Embedder
 
+pytestmark = pytest.mark.slow
+
 MINILM_SHA = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 TEXTS = [
     "Adults may take 500 to 1000 mg every six to eight hours, at most 4 g a day.",

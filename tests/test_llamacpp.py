@@ -28,6 +28,8 @@ from llar.models.llama_socket import _UnixConnection
 from llar.models.llamacpp import LlamaChat
 from llar.records import Message, Usage
 
+pytestmark = pytest.mark.slow
+
 FILE = STORE / "smollm2-135m-instruct" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 FRUITS = [Message("user", "Name three fruits.")]
 RENDERED = (
@@ -498,3 +500,23 @@ def test_a_shared_beginning_is_read_once(smol: LlamaChat) -> None:
 
     first = seconds("When was it built?")
     assert seconds("How often was it repaired?") < first / 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.25, 0.35, 0.45, 0.6, 0.8])
+def test_ctrl_c_while_a_model_loads_ends_the_process(delay: float) -> None:
+    code = (
+        "import sys; from pathlib import Path; from llar.models.llamacpp import LlamaChat; "
+        "print('go', flush=True); LlamaChat(Path(sys.argv[1]), name='llamacpp:x')"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(FILE)],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert child.stdout is not None
+    assert child.stdout.readline() == "go\n"
+    time.sleep(delay - 0.2)
+    child.send_signal(signal.SIGINT)
+    child.wait(timeout=20)
+    child.stdout.close()
+    assert child.returncode in (0, 1, -signal.SIGINT)

@@ -22,6 +22,8 @@ from llar.documents import load
 from llar.documents.image import parse
 from llar.errors import DocumentError, LimitExceeded
 
+pytestmark = pytest.mark.slow
+
 TESSDATA = Path("/usr/share/tesseract-ocr/5/tessdata")
 WANTED = [TESSDATA / f"{name}.traineddata" for name in ("eng", "spa")]
 CONFIG = Config(parse_workers=1, ocr_languages="eng+spa", tessdata=str(TESSDATA))

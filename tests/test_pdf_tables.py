@@ -15,6 +15,8 @@ from llar.documents.parsed import ParsedText
 from llar.documents.pdf import parse_pdf
 from llar.documents.pdf_grid import is_value
 
+pytestmark = pytest.mark.slow
+
 Grid = list[list[str]]
 
 DOSE_TABLE = [list(row) for row in DOSES]

@@ -23,6 +23,8 @@ from llar.models.progress import Progress
 from llar.models.pull import pull
 from llar.models.store import Store
 
+pytestmark = pytest.mark.slow
+
 PULL = (
     "import sys, llar.config as c; from llar.models.pull import pull; pull(sys.argv[1], c.load())"
 )

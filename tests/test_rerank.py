@@ -18,6 +18,8 @@ from llar.models import open_reranker
 from llar.models.interface import Reranker
 from llar.models.llamacpp_rerank import LlamaReranker
 
+pytestmark = pytest.mark.slow
+
 WORDS = ["what", "dose", "of", "water", "the", "cat", "sat", "mat", "adult"]
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"▁{word}" for word in WORDS)]
 LONGEST = 32

@@ -23,6 +23,8 @@ from llar.documents.sandbox import _document
 from llar.errors import DocumentError, LimitExceeded, LlarError, UnsupportedFormat
 from llar.records import Document
 
+pytestmark = pytest.mark.slow
+
 CONFIG = Config(parse_workers=2)
 
 

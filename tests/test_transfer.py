@@ -22,6 +22,8 @@ from llar.errors import BundleError, CollectionBusy, LlarError, SchemaMismatch, 
 from llar.index.index import collection_names
 from llar.transfer import KIND, Incoming, export_collection, import_collection, snapshot
 
+pytestmark = pytest.mark.slow
+
 TEXTS = {
     "leave.txt": "Staff have 27 days of annual leave.",
     "fire.md": "# Fire\n\nThe alarm is tested on Mondays.\n",

@@ -23,6 +23,8 @@ from llar.errors import CollectionError, UnknownCollection
 from llar.index.ingest import Report
 from llar.watch import watch
 
+pytestmark = pytest.mark.slow
+
 TICK = 0.05
 SAMPLES = Path(__file__).parent.parent / "samples"
 

@@ -104,14 +104,17 @@ def _agrees(sentence: str, question: str, window: tuple[Evidence, ...]) -> tuple
     covered = 1 - len(missing) / len(groups) if groups else 0.0
     if window[0].header and _label(window[0]) & frozenset(terms(sentence, language)):
         missing = [g for g in missing if not g & asked]  # the row's label says what it is about
-    if not groups or sentence.rstrip().endswith("?") or _stutters(sentence):
+    header = frozenset(terms(window[0].header, language))
+    if not groups or sentence.strip()[0] == "|" or sentence.strip()[-1] == "?":
+        return covered, "it says nothing"
+    if _stutters(sentence):
         return covered, "it says nothing"
     names = (n for n in _NAME.findall(sentence) if not known & set(terms(n, language)))
     if unknown := _missing_number(sentence, text, around) or next(names, ""):
         reason = f"{unknown!r} does not stand there in the passage"
     elif not own:
         reason = "it only repeats the question"
-    elif missing or not any(g & words for g in own):
+    elif missing or not any(g & words - header for g in own):
         reason = "the passages do not say it"
     elif limit := _limits(sentence) - _limits(f"{text} {around}"):
         reason = f"{min(limit)!r} does not stand there in the passage"
