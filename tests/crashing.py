@@ -92,8 +92,11 @@ class Crashes:
         """Path to SHA-256, as the folder is now."""
         return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in self.folder.iterdir()}
 
-    def round(self, what: str) -> None:
-        """Change the folder, run `what`, kill it, look at what is left, and let it complete."""
+    def round(self, what: str, *, told: int = 0) -> None:
+        """Change the folder, run `what`, kill it, look at what is left, and let it complete.
+
+        The kill comes at a random moment, or when `told` changed files are done.
+        """
         before = self._held()
         arguments: list[str] = []
         if what in ("add", "sync"):
@@ -112,7 +115,8 @@ class Crashes:
             with Collection("c", config=self.config) as docs:
                 now = docs.index.embedder.name
             arguments = ["fake:hash-32" if now == "fake:hash" else "fake:hash"]
-        acknowledged = self._kill(what, arguments)
+        first = len(before) if told else 0  # what was there already is reported first
+        acknowledged = self._kill(what, arguments, told + first)
         held = self._held()
         self._compare(what, before, held, acknowledged, arguments)
         self._look()
@@ -163,7 +167,7 @@ class Crashes:
         # A file whose content moved elsewhere would leave its path; no content does here.
         assert kept <= set(held)
 
-    def _kill(self, what: str, arguments: list[str]) -> dict[str, str]:
+    def _kill(self, what: str, arguments: list[str], told: int = 0) -> dict[str, str]:
         """Run the child and kill it; returns what it said was done."""
         child = subprocess.Popen(
             [sys.executable, "-c", CHILD, what, *arguments],
@@ -174,12 +178,14 @@ class Crashes:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
         longest = {"add": 1.2, "sync": 1.2, "remove": 0.06, "reembed": 0.12, "pull": 0.4}
-        time.sleep(self.chance.uniform(0.0, longest[what]))
+        heard = [child.stdout.readline() for _ in range(told)]
+        if not told:
+            time.sleep(self.chance.uniform(0.0, longest[what]))
         child.kill()
-        told = [line.split() for line in child.stdout.read().splitlines()]
+        lines = [line.split() for line in (*heard, *child.stdout.read().splitlines())]
         child.wait()
         child.stdout.close()
-        return {line[0]: line[1] for line in told if len(line) == 2}
+        return {line[0]: line[1] for line in lines if len(line) == 2}
 
     def _complete(self, what: str, arguments: list[str]) -> None:
         with Collection("c", config=self.config) as docs:
