@@ -14,6 +14,8 @@ from llar.errors import ConfigError, ContextTooLong, QueryError
 from llar.models.fake import FakeChat
 from llar.prompts import render
 
+pytestmark = pytest.mark.slow
+
 HANDBOOK = """# Staff handbook
 
 ## Leave

@@ -16,7 +16,7 @@ from llar.documents.markdown_table import cells, is_delimiter
 from llar.errors import DocumentError
 from llar.records import Document
 
-pytestmark = pytest.mark.data
+pytestmark = [pytest.mark.data, pytest.mark.slow]
 
 CONFIG = Config(parse_workers=1)
 

@@ -15,6 +15,8 @@ from llar.documents.mail import parse
 from llar.documents.reading import Limits, read_document
 from llar.errors import DocumentError
 
+pytestmark = pytest.mark.slow
+
 CONFIG = Config(parse_workers=1)
 LIMITS = Limits(max_bytes=512 << 20)
 

@@ -12,6 +12,8 @@ from llar.documents.reading import Limits, parse, read_document, recognise
 from llar.errors import DocumentError, LockedDocument, UnsupportedFormat
 from llar.records import Document
 
+pytestmark = pytest.mark.slow
+
 LIMITS = Limits(max_bytes=512 << 20)
 
 

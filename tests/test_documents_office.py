@@ -13,6 +13,8 @@ from llar.documents.reading_order import Box, in_reading_order
 from llar.errors import DocumentError, LimitExceeded, LockedDocument, UnsupportedFormat
 from llar.records import Document
 
+pytestmark = pytest.mark.slow
+
 LIMITS = Limits(max_bytes=512 << 20)
 
 

@@ -17,6 +17,8 @@ from llar.index.doctor import check
 from llar.index.index import Index
 from llar.index.migrate import Steps, back_up, migrate
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def config(home: Path) -> llar.Config:

@@ -22,6 +22,8 @@ from llar.documents.msg import parse, unpack_rtf
 from llar.documents.reading import Limits
 from llar.errors import DocumentError, UnsupportedFormat
 
+pytestmark = pytest.mark.slow
+
 CONFIG = Config(parse_workers=1)
 LIMITS = Limits(max_bytes=512 << 20)
 _END = 0xFFFFFFFE  # of a chain of sectors

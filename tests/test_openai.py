@@ -24,6 +24,8 @@ from llar.models.openai import OpenAIChat, OpenAIEmbedder
 from llar.models.remote import Remote
 from llar.records import Message, TokenProbability, Usage
 
+pytestmark = pytest.mark.slow
+
 HELLO = [Message("system", "Be kind."), Message("user", "Hello there, you.")]
 CHAT, EMBED = "/v1/chat/completions", "/v1/embeddings"
 
