@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 
 from ..config import Config
@@ -247,15 +247,12 @@ def _finish(question: str, hits: Sequence[Hit], draft: _Draft, chat: ChatModel) 
     )
 
 
-class _timed:  # noqa: N801 - a with-statement
+@contextmanager
+def _timed(draft: _Draft, step: str) -> Iterator[None]:
     """Adds the seconds of a with-block to a draft's timings."""
-
-    def __init__(self, draft: _Draft, step: str) -> None:
-        self._timings, self._step = draft.timings, step
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        spent = time.perf_counter() - self._start
-        self._timings[self._step] = round(self._timings.get(self._step, 0.0) + spent, 4)
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        spent = time.perf_counter() - start
+        draft.timings[step] = round(draft.timings.get(step, 0.0) + spent, 4)
