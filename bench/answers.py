@@ -4,6 +4,9 @@
 
 Thresholds are chosen on the part "tune" and reported on "test"; a set's questions are drawn with a
 fixed seed. The passages of each set are one collection. --no-model measures the quotes alone.
+
+Besides the set's own unanswerable questions, each answerable one is asked again with its passage
+hidden: then the documents do not say it, whatever else they say on the subject.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import qa_data
 
 import llar
 from llar import Answer
+from llar.index.filters import Filter
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,22 @@ class Outcome:
         return bool(cited) and cited[0] == self.question.passage
 
     @property
+    def supported(self) -> int:
+        """Sentences shown whose every long word stands in the quotes they cite or the question.
+
+        Not the check of the package: words of five letters and more and all numbers, by their
+        first five letters, so that inflections agree."""
+        quotes = {c.n: c for c in self.answer.citations}
+        good = 0
+        for s in self.answer.sentences:
+            if s.supported:
+                cited = " ".join(
+                    f"{quotes[n].quote} {quotes[n].document.title}" for n in s.citations
+                )
+                good += _stems(s.text) <= _stems(f"{cited} {self.question.text}")
+        return good
+
+    @property
     def token_f1(self) -> float:
         """SQuAD's token F1 of the answer without its citation marks, the best over the golds."""
         said = _normal(re.sub(r"\[\d+\]", "", self.answer.answer)).split()
@@ -62,6 +82,11 @@ def _normal(text: str) -> str:
     return " ".join(re.findall(r"\w+", text))
 
 
+def _stems(text: str) -> set[str]:
+    words = _normal(text).split()
+    return {w[:5] for w in words if len(w) >= 5 or any(c.isdigit() for c in w)}
+
+
 def _f1(said: list[str], gold: list[str]) -> float:
     shared = sum((collections.Counter(said) & collections.Counter(gold)).values())
     if not shared:
@@ -70,10 +95,13 @@ def _f1(said: list[str], gold: list[str]) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
-def ask(docs: llar.Collection, question: qa_data.Question, model: str | None) -> Outcome:
-    """Ask one question and check every quote against the document."""
+def ask(
+    docs: llar.Collection, question: qa_data.Question, model: str | None, hidden: str = ""
+) -> Outcome:
+    """Ask one question, one file hidden or none, and check every quote against the document."""
     start = time.perf_counter()
-    answer = docs.ask(question.text, model=model)
+    filters = [Filter("path", "!=", hidden)] if hidden else []
+    answer = docs.ask(question.text, model=model, filters=filters)
     seconds = time.perf_counter() - start
     verbatim = sum(
         docs.index.text(c.document.id)[c.start : c.end] == c.quote for c in answer.citations
@@ -81,8 +109,8 @@ def ask(docs: llar.Collection, question: qa_data.Question, model: str | None) ->
     return Outcome(question, answer, verbatim, seconds)
 
 
-def report(name: str, outcomes: list[Outcome]) -> None:
-    """One line per measure."""
+def report(name: str, outcomes: list[Outcome], hidden: list[Outcome]) -> None:
+    """One line per measure; `hidden` are the answerable questions without their passage."""
     yes = [o for o in outcomes if o.question.answerable]
     no = [o for o in outcomes if not o.question.answerable]
     silent = [o for o in outcomes if o.answer.abstained]
@@ -97,6 +125,7 @@ def report(name: str, outcomes: list[Outcome]) -> None:
     print(f"== {name}: {len(yes)} answerable, {len(no)} not")
     print(f"quotes verbatim          {sum(o.verbatim for o in outcomes)}/{quotes}")
     print(f"shown sentences cited    {cited}/{shown}")
+    print(f"shown sentences backed   {sum(o.supported for o in outcomes)}/{shown}")
     print(f"answered if answerable   {_share(answered, yes)}")
     print(f"gold span in the answer  {_share([o for o in yes if o.gold_contained], yes)}")
     print(f"gold span in a quote     {_share([o for o in yes if o.gold_quoted], yes)}")
@@ -105,6 +134,10 @@ def report(name: str, outcomes: list[Outcome]) -> None:
     print(f"token F1                 {sum(o.token_f1 for o in yes) / max(len(yes), 1):.3f}")
     if no:
         print(f"abstention               P {precision:.3f}  R {recall:.3f}  F1 {f1:.3f}")
+    if hidden:
+        kept = sum(o.answer.abstained for o in hidden)
+        p, r = kept / (kept + len(yes) - len(answered) or 1), kept / len(hidden)
+        print(f"abst., passage hidden    P {p:.3f}  R {r:.3f}  F1 {2 * p * r / (p + r or 1):.3f}")
     print(f"seconds per question     {sum(o.seconds for o in outcomes) / len(outcomes):.2f}")
 
 
@@ -126,7 +159,11 @@ def main() -> None:
         chosen = [q for q in questions if q.part == options.part]
         chosen = random.Random(1).sample(chosen, min(options.questions, len(chosen)))
         with qa_data.collection(name, passages) as docs:
-            report(f"{name}, {options.part}", [ask(docs, q, model) for q in chosen])
+            outcomes = [ask(docs, q, model) for q in chosen]
+            paths = {f.path.rsplit("/", 1)[-1]: f.path for f in docs.index.files()}
+            silent = "fake:say:NOT FOUND"  # whether it abstains does not depend on the model
+            hidden = [ask(docs, q, silent, paths[q.passage]) for q in chosen if q.answerable]
+            report(f"{name}, {options.part}", outcomes, hidden)
             sys.stdout.flush()
 
 

@@ -88,14 +88,14 @@ def stream(
 
     reading = Reading(question, question)
     with _timed(draft, "search"):
-        hits, ranked = _looked_up(reading, search, index, embedder)
-    if history and (leans(question) or not evidences.answerable(ranked, embedder)):
+        hits, ranked, answerable = _looked_up(reading, search, index, embedder)
+    if history and (leans(question) or not answerable):
         with _timed(draft, "rewrite"):
             reading = read(question, history, chat, config)
         with _timed(draft, "search"):
-            hits, ranked = _looked_up(reading, search, index, embedder)
+            hits, ranked, answerable = _looked_up(reading, search, index, embedder)
     question = reading.whole
-    if evidences.answerable(ranked, embedder):
+    if answerable:
         yield from _written(question, hits, ranked, draft, chat, embedder, config)
         if not any(s.supported for s in draft.sentences):
             yield from _quoted(ranked[:2], draft)
@@ -106,30 +106,41 @@ def stream(
 
 def _looked_up(
     reading: Reading, search: Search, index: Index, embedder: Embedder
-) -> tuple[list[Hit], list[Evidence]]:
-    """The passages for a question and their evidence, best first."""
+) -> tuple[list[Hit], list[Evidence], bool]:
+    """The passages for a question, their evidence, best first, and whether it answers."""
 
     def ranked(question: str, hits: list[Hit]) -> list[Evidence]:
         lexical = Lexical(index, evidences.question_groups(question, hits))
         return evidences.rank(question, evidences.collect(hits), lexical, embedder)
 
+    def answers(hits: list[Hit], found: list[Evidence]) -> bool:
+        lexical = Lexical(index, evidences.question_groups(reading.whole, hits))
+        return evidences.answerable(reading.whole, found, lexical, embedder)
+
     hits = search(reading.whole)
     if not reading.leans:
-        return hits, ranked(reading.whole, hits)
+        found = ranked(reading.whole, hits)
+        return hits, found, answers(hits, found)
     known = {h.chunk_id for h in hits}
     hits += [h for h in search(reading.asked) if h.chunk_id not in known]
-    whole = {(e.passage, e.start): e.score for e in ranked(reading.whole, hits)}
-    mixed = [
-        replace(e, score=ASKED * e.score + (1 - ASKED) * whole[e.passage, e.start])
-        for e in ranked(reading.asked, hits)
-    ]
+    whole = {(e.passage, e.start): e for e in ranked(reading.whole, hits)}
+    mixed = [_mixed(e, whole[e.passage, e.start]) for e in ranked(reading.asked, hits)
+             if (e.passage, e.start) in whole]  # fmt: skip
     mixed.sort(key=lambda e: -e.score)
     order = {e.passage: i for i, e in reversed(list(enumerate(mixed)))}  # passage -> best place
     numbers = sorted(order, key=lambda n: order[n])
     place = {n: i + 1 for i, n in enumerate(numbers)}
     rest = [h for n, h in enumerate(hits, 1) if n not in place]
     hits = [hits[n - 1] for n in numbers] + rest
-    return hits, [replace(e, passage=place[e.passage]) for e in mixed]
+    mixed = [replace(e, passage=place[e.passage]) for e in mixed]
+    return hits, mixed, answers(hits, mixed)
+
+
+def _mixed(asked: Evidence, whole: Evidence) -> Evidence:
+    """A span scored for a leaning question by itself and with the one before."""
+    score = ASKED * asked.score + (1 - ASKED) * whole.score
+    covered = ASKED * asked.covered + (1 - ASKED) * whole.covered
+    return replace(asked, score=score, covered=covered)
 
 
 def _written(

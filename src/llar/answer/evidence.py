@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..index.lexical import Lexical
-from ..models.interface import Embedder
+from ..models.interface import Embedder, Matrix, TokenEmbedder
 from ..records import Hit
 from ..retrieve import embed_query
 from ..text import sentences
@@ -20,21 +20,26 @@ CELL = re.compile(r"(?<!\\)\|")
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How evidence is scored, and the least score that makes a question worth answering.
+    """How evidence is scored, and from where on a question is worth answering.
 
-    Chosen on one half of the questions of bench/answers.py, which reports on the other half.
+    Ranking: score = words * covered + cosine * cosine to the question + passage * its score.
+    Answering: covered + closeness * (closeness of the passage) >= least; `bare` is the least
+    score where the embedder gives no vectors of tokens. Chosen on one half of the questions of
+    bench/answers.py, which reports on the other half.
     """
 
     words: float
     cosine: float
     passage: float
+    closeness: float
     least: float
+    bare: float
 
 
-PASSAGE_COVERS = 0.5  # share of the question's words, by weight, that a passage must hold
-HEAVY = 1 / 3  # share of the weight from which one word may not be missing
-KNOWN = Scale(0.35, 0.45, 0.35, least=0.54)  # the embedder knows the passage's language
-OTHER = Scale(0.5, 0.15, 0.35, least=0.38)
+KNOWN = Scale(0.35, 0.45, 0.35, 4.7, 2.87, 0.54)  # the embedder knows the passage's language
+OTHER = Scale(0.5, 0.15, 0.35, 2.8, 1.86, 0.38)
+PASSAGE_COVERS = 0.5  # with `bare`: share of the question's words that a passage must hold
+HEAVY = 0.4  # share of the question's weight from which one word may not be missing
 
 _UNDERLINE = re.compile(r"([=\-~^\"'`*+#:.])\1{2,}\s*")
 _ASKING = re.compile(  # words that say what kind of answer is wanted, not what it is about
@@ -64,6 +69,7 @@ class Evidence:
     text: str
     header: str = ""  # of a table row: the row that names its columns
     score: float = 0.0  # how well it answers the question, about 0..1
+    covered: float = 0.0  # share of the question's words, by weight, that it holds
     words: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
     @property
@@ -94,7 +100,7 @@ def collect(hits: Sequence[Hit]) -> list[Evidence]:
             text = hit.chunk.text[start:end]
             words = frozenset(terms(f"{text}\n{header}", hit.document.language))
             at = hit.chunk.start
-            found.append(Evidence(hit, number, at + start, at + end, text, header, 0.0, words))
+            found.append(Evidence(hit, number, at + start, at + end, text, header, words=words))
     return found
 
 
@@ -103,49 +109,92 @@ def rank(
 ) -> list[Evidence]:
     """The same evidence with its scores, best first.
 
-    Left out is what does not speak of what is asked (`_speaks_of`). A score joins three things:
-    how many of the question's words the span holds (half of it by itself, half together with its
-    headings and header), its cosine to the question, and the score of its passage. Where the
-    embedder does not know the language the cosine counts little.
+    Left out is what says no more than the question does, such as a title, and what does not speak
+    of what is asked (`_speaks_of`). A score joins three things: how many of the question's words
+    the span holds (half of it by itself, half together with its headings and header), its cosine
+    to the question, and the score of its passage. Where the embedder does not know the language
+    the cosine counts little.
     """
     if not evidence:
         return []
     vector = embed_query(embedder, question)
     cosines = embed_spans(embedder, [e.embedded for e in evidence]) @ vector
+    asked = {x: frozenset(terms(question, x)) for x in {e.hit.document.language for e in evidence}}
     scored = []
     for e, cosine in zip(evidence, cosines, strict=True):
         language = e.hit.document.language
         around = e.words | frozenset(terms(e.context, language))
-        if not _speaks_of(e, around, lexical, embedder):
+        if e.words <= asked[language] or not _speaks_of(e, around, lexical, embedder):
             continue
         covered = (lexical.covered(e.words) + lexical.covered(around)) / 2
         scale = _scale(e, embedder)
         score = scale.words * covered + scale.cosine * max(float(cosine), 0.0)
-        scored.append(replace(e, score=score + scale.passage * e.hit.score))
+        score += scale.passage * e.hit.score
+        scored.append(replace(e, score=score, covered=covered))
     return sorted(scored, key=lambda e: -e.score)
 
 
 def _speaks_of(e: Evidence, around: frozenset[str], lexical: Lexical, embedder: Embedder) -> bool:
     """Does a span speak of what is asked, and not of another drug, person or product?
 
-    Its passage must hold half of the question's words by weight, the span with its headings every
-    word that alone carries a third, and a table row must hold one in a cell. A question in another
-    language than the passage shares no words with it; there a multilingual embedder decides.
+    The span with its headings must hold every word that alone carries much of the question's
+    weight, and a table row must hold one word in a cell. A question in another language than the
+    passage shares no words with it; there a multilingual embedder decides.
     """
     language = e.hit.document.language
-    passage = around | frozenset(terms(e.hit.chunk.content, language))
-    covered = lexical.covered(passage)
-    if not covered and "*" in embedder.identity.languages:
+    if not lexical.covered(_of_passage(e)) and "*" in embedder.identity.languages:
         return True
-    if covered < PASSAGE_COVERS or lexical.heaviest_missing(around) >= HEAVY:
+    if lexical.heaviest_missing(around) >= HEAVY:
         return False
     cells_only = frozenset(terms(e.text, language)) - frozenset(terms(e.header, language))
     return not e.header or lexical.covered(cells_only) > 0
 
 
-def answerable(ranked: Sequence[Evidence], embedder: Embedder) -> bool:
-    """Is the best evidence good enough for an answer?"""
-    return bool(ranked) and ranked[0].score >= _scale(ranked[0], embedder).least
+def _of_passage(e: Evidence) -> frozenset[str]:
+    """The words of a span's passage, headings and headers included."""
+    return frozenset(terms(f"{e.context}\n{e.hit.chunk.content}", e.hit.document.language))
+
+
+def answerable(
+    question: str, ranked: Sequence[Evidence], lexical: Lexical, embedder: Embedder
+) -> bool:
+    """Is the best evidence good enough for an answer?
+
+    Judged by how many of the question's words it holds and how close its passage comes to the
+    question, word by word (`closeness`).
+    """
+    if not ranked:
+        return False
+    best = ranked[0]
+    scale = _scale(best, embedder)
+    if isinstance(embedder, TokenEmbedder):
+        close = closeness(embedder, question, best.hit.chunk.content)
+        return best.covered + scale.closeness * close >= scale.least
+    return best.score >= scale.bare and lexical.covered(_of_passage(best)) >= PASSAGE_COVERS
+
+
+def closeness(embedder: TokenEmbedder, question: str, passage: str) -> float:
+    """How close the tokens of a passage come to those of a question, 0 (chance) to 1 (the same).
+
+    Late interaction (Khattab and Zaharia, "ColBERT", 2020): the mean over the question's tokens
+    of the highest cosine to a token of the passage; less the mean cosine of all pairs, which in
+    some models is high for any two texts.
+    """
+    asked, said = (np.concatenate(_tokens(embedder, text)) for text in (question, passage))
+    if not len(asked) or not len(said):
+        return 0.0
+    cosines = asked @ said.T
+    chance = float(cosines.mean())
+    return (float(cosines.max(axis=1).mean()) - chance) / max(1 - chance, 1e-6)
+
+
+def _tokens(embedder: TokenEmbedder, text: str) -> list[Matrix]:
+    """The token vectors of a text; of its halves where it is too long for the embedder."""
+    if embedder.count_tokens(text) <= embedder.max_tokens:
+        return [embedder.embed_tokens(text)[0]]
+    middle = text.find(" ", len(text) // 2)
+    middle = middle if middle > 0 else len(text) // 2
+    return _tokens(embedder, text[:middle]) + _tokens(embedder, text[middle:])
 
 
 def _scale(e: Evidence, embedder: Embedder) -> Scale:
@@ -153,9 +202,7 @@ def _scale(e: Evidence, embedder: Embedder) -> Scale:
     return KNOWN if "*" in known or e.hit.document.language in known else OTHER
 
 
-def embed_spans(
-    embedder: Embedder, texts: Sequence[str]
-) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+def embed_spans(embedder: Embedder, texts: Sequence[str]) -> Matrix:
     """Unit vectors of spans, shape (len(texts), dimension); one too long is a mean of halves."""
     fits = [embedder.count_tokens(t) <= embedder.max_tokens for t in texts]
     vectors = np.empty((len(texts), embedder.identity.dimension), np.float32)

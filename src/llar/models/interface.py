@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,17 @@ class Embedder(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class TokenEmbedder(Embedder, Protocol):
+    """An embedder that also gives a vector for each token, for late interaction."""
+
+    def embed_tokens(self, text: str) -> tuple[Matrix, list[tuple[int, int]]]:
+        """Unit vectors, shape (tokens, dimension), and each token's (start, end) in `text`.
+
+        Raises ContextTooLong as above."""
+        ...
 
 
 class Reranker(Protocol):
