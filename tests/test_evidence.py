@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from llar import Collection
-from llar.answer.evidence import closeness
+from llar.answer import readable
+from llar.answer.evidence import Evidence, closeness
 from llar.models.bert import BertEmbedder
 from llar.models.interface import EmbedderIdentity, Matrix
+from llar.records import Chunk, Hit, Source
 
 WORDS = {"red": (1.0, 0.0), "blue": (0.0, 1.0), "violet": (0.6, 0.8)}
 
@@ -77,3 +79,18 @@ def test_what_is_on_the_subject_but_does_not_say_it_is_no_answer(
         unknown = docs.ask("How many dams hold back the water there?", model="fake:say:NOT FOUND")
     assert not known.abstained
     assert unknown.abstained
+
+
+@pytest.mark.parametrize(
+    ("quote", "shown"),
+    [
+        ("1. Paracetamol is taken\n   with water.", "Paracetamol is taken with water."),
+        ("(b) Wash your hands.", "Wash your hands."),
+        ("See :ref:`the settings <settings>` and :setting:`DEBUG`.", "See the settings and DEBUG."),
+        ("1.5 mg are enough at 10:30.", "1.5 mg are enough at 10:30."),
+        ("- 5 degrees outside", "5 degrees outside"),
+    ],
+)
+def test_a_quote_is_shown_without_marks(quote: str, shown: str) -> None:
+    hit = Hit(Source(1, "a.md"), Chunk(quote, 0, len(quote)), 1, 1.0)
+    assert readable(Evidence(hit, 1, 0, len(quote), quote)) == shown

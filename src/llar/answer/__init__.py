@@ -7,6 +7,7 @@ there is no evidence there is none.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -38,6 +39,9 @@ NOT_FOUND = {
 }
 
 Search = Callable[[str], list[Hit]]
+
+_MARKER = re.compile(r"^(?:[-*+•▪‣◦–]|\(?\d{1,3}[.)]|\(?[a-z]\))\s+(?=\S)")
+_ROLE = re.compile(r":[a-z][\w:+.-]*:`~?([^`<>]+?)(?:\s*<[^`<>]*>)?`")
 
 
 @dataclass(slots=True)
@@ -230,9 +234,10 @@ def _quoted(ranked: Sequence[Evidence], draft: _Draft) -> Iterator[Sentence]:
 
 
 def readable(e: Evidence) -> str:
-    """A quote for reading: prose as it stands, a table row with the names of its columns."""
+    """A quote for reading: prose without marks of lists and of reStructuredText's roles, a table
+    row with the names of its columns."""
     if not e.header:
-        return " ".join(e.text.split())
+        return _ROLE.sub(r"\1", _MARKER.sub("", " ".join(e.text.split())))
     header, values = cells(e.header), cells(e.text)
     named = zip(header[1:], values[1:], strict=False)
     return f"{values[0]}: " + "; ".join(f"{h}: {c}" if h else c for h, c in named if c)

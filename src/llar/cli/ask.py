@@ -12,7 +12,7 @@ from .output import clean, collection_option, filter_option, json_option, print_
 
 if TYPE_CHECKING:
     from ..collection import Collection
-    from ..records import Answer, Message
+    from ..records import Answer, Hit, Message
 
 model_option = click.option("--model", metavar="BACKEND:NAME", help="Model that writes the answer.")
 hits_option = click.option(
@@ -115,9 +115,8 @@ def _finish(answer: Answer, asked: str) -> None:
         click.secho(answer.answer, fg="yellow")
         if answer.hits:
             click.echo("The nearest passages:", err=True)
-        for hit in answer.hits[:3]:
-            path = f": {clean(' > '.join(hit.chunk.headings))}" if hit.chunk.headings else ""
-            click.echo(f"  {where(hit.document, hit.chunk.first_page)}{path}", err=True)
+        for line in list(dict.fromkeys(_place(hit) for hit in answer.hits))[:3]:
+            click.echo(f"  {line}", err=True)
     else:
         click.echo()
     for c in answer.citations:
@@ -130,6 +129,11 @@ def _finish(answer: Answer, asked: str) -> None:
         what = "1 sentence" if left_out == 1 else f"{left_out} sentences"
         click.echo(f"{what} of the model left out as not supported", err=True)
     click.echo(err=True)
+
+
+def _place(hit: Hit) -> str:
+    path = f": {clean(' > '.join(hit.chunk.headings))}" if hit.chunk.headings else ""
+    return f"{where(hit.document, hit.chunk.first_page)}{path}"
 
 
 def _show_prompt(answer: Answer) -> None:

@@ -61,7 +61,7 @@ def list_(config: Config, as_json: bool) -> None:
         click.echo(
             f"  {name}: unfinished, {size(count)} here; pull it again to go on, or remove it"
         )
-    click.echo("available:")
+    click.echo("available (size in parameters):")
     click.echo(_columns([_row(m, m.parameters) for m in known]))
 
 
@@ -129,7 +129,10 @@ def show(config: Config, name: str, as_json: bool) -> None:
             value = "".join(f"\n    {k}  {v}" for k, v in value.items())  # noqa: PLW2901
         elif isinstance(value, list):
             value = " ".join(value)  # noqa: PLW2901
-        click.echo(f"{key}: {value}" if value != "" else f"{key}:")
+        if value is True:
+            value = "yes"  # noqa: PLW2901
+        if value not in ("", None):
+            click.echo(f"{key}: {value}")
 
 
 @models.command()
