@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH ?= retrieval chunking answers pdf_tables pdf_speed ocr startup install_size embedding engine \
+	ingest search hostile crash
 export LLAR_HOME ?= $(CURDIR)/.llar
 export OMP_NUM_THREADS ?= 1
 
@@ -35,8 +37,8 @@ check: $(VENV)/.dev models  ## all that CI checks: format, lint, types, layers, 
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python -m pytest
 
-bench: $(VENV)/.dev models  ## measure; the figures go into bench/RESULTS.md by hand
-	@for script in bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+bench: $(VENV)/.dev models  ## measure, some hours; BENCH="search ingest" chooses scripts of bench/
+	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python bench/$$name.py || exit 1; done
 
 docs: $(VENV)/.dev  ## write the generated pages: docs/cli.md, docs/settings.md
 	$(BIN)/python docs/generate.py

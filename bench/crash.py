@@ -1,5 +1,8 @@
 """Kills llar 200 times and lets two writers and four readers at a collection for ten minutes.
 
+Where there is a C compiler, every process that is killed has a wall clock that is years off and
+jumps while it is read.
+
     python bench/crash.py [--kills N] [--seconds N] [--seed N]
 
 The short form of this is tests/test_crash.py. Fails with a traceback at the first thing lost.
@@ -18,7 +21,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from crashing import Crashes, crowd
+from crashing import Crashes, crowd, jumping_clock
 from hub import serve, use
 
 from llar.config import load
@@ -41,18 +44,21 @@ def main() -> None:
         config = load()
         with serve() as hub:
             use(hub, patch)
-            done = 0
+            clock = jumping_clock(Path(scratch))
+            print(f"clocks that jump: {'yes' if clock else 'no, there is no cc'}", flush=True)
+            done = midway = 0
             while done < given.kills:
                 seed = given.seed + done
                 print(f"seed {seed}", flush=True)
-                crashes = Crashes(config, Path(scratch) / f"docs{done}", seed)
+                crashes = Crashes(config, Path(scratch) / f"docs{done}", seed, clock)
                 for what in ("add", "sync", "remove", "reembed") * 2:
                     crashes.round(what)
                     done += 1
                 for _ in range(2):
                     crashes.pull_round(hub)
                     done += 1
-                print(f"{done} kills, {crashes.midway} of the last 10 midway", flush=True)
+                midway += crashes.midway
+                print(f"{done} kills, {midway} with some of the files done", flush=True)
                 crashes.clear()
         did = crowd(config, Path(scratch) / "crowd", given.seconds)
         print(f"{given.seconds:g} s: {did['writes']} writes, {did['searches']} searches, none lost")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import shutil
 import string
 import subprocess
 import sys
@@ -38,6 +39,8 @@ def tell(_):
     for path, sha256 in sorted(now - seen):
         print(path, sha256, flush=True)
     seen.update(now)
+    if what == "reembed":
+        print("step", flush=True)
 if what == "pull":
     print("ready", flush=True)
     pull(rest[0], docs.config)
@@ -57,11 +60,47 @@ else:
 """
 
 
-class Crashes:
-    """A folder and its collection `c`, worked on by processes that are killed."""
+# A wall clock of its own for a process: years off, and jumping back and forth as it is read.
+CLOCK = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <time.h>
+static int (*real)(clockid_t, struct timespec *);
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    static long calls, shift;
+    if (!real) {
+        shift = atol(getenv("CLOCK_SHIFT"));
+        real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    }
+    int result = real(clock, now);
+    if (clock == CLOCK_REALTIME) now->tv_sec += calls++ / 7 % 2 ? shift : -shift / 2;
+    return result;
+}
+"""
 
-    def __init__(self, config: llar.Config, folder: Path, seed: int) -> None:
-        self.config, self.folder = config, folder
+
+def jumping_clock(folder: Path) -> Path | None:
+    """A library that gives the processes it is loaded into another clock; None without cc."""
+    if shutil.which("cc") is None:
+        return None
+    made = folder / "clock.so"
+    source = folder / "clock.c"
+    source.write_text(CLOCK)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", made, source, "-ldl"], check=True)
+    return made
+
+
+class Crashes:
+    """A folder and its collection `c`, worked on by processes that are killed.
+
+    With `clock`, from `jumping_clock`, every one of them has a wall clock of its own.
+    """
+
+    def __init__(
+        self, config: llar.Config, folder: Path, seed: int, clock: Path | None = None
+    ) -> None:
+        self.config, self.folder, self.clock = config, folder, clock
         self.chance = random.Random(seed)
         self.made = 0
         self.texts: dict[str, str] = {}  # SHA-256 -> text of every version there ever was
@@ -95,43 +134,29 @@ class Crashes:
     def round(self, what: str, *, told: int = 0) -> None:
         """Change the folder, run `what`, kill it, look at what is left, and let it complete.
 
-        The kill comes at a random moment, or when `told` changed files are done.
+        The kill comes when `told` changed files are done; without, at a random moment, which in
+        half of the rounds is the one after some of the files are done.
         """
         before = self._held()
-        arguments: list[str] = []
-        if what in ("add", "sync"):
-            paths = sorted(self.folder.iterdir())
-            self.chance.shuffle(paths)
-            for path in paths[:8]:
-                self._write(path)
-            for path in paths[8:11]:
-                path.unlink()
-            for _ in range(3):
-                self._write(self._new())
-            arguments = [str(self.folder)]
-        elif what == "remove":
-            arguments = self.chance.sample(sorted(before), 10)
-        elif what == "reembed":
-            with Collection("c", config=self.config) as docs:
-                now = docs.index.embedder.name
-            arguments = ["fake:hash-32" if now == "fake:hash" else "fake:hash"]
-        first = len(before) if told else 0  # what was there already is reported first
+        arguments = self._change(what, before)
+        if not told and self.chance.random() < 0.5:
+            told = self.chance.randrange(1, 11)
+        # What was there already is reported first.
+        first = len(before) if told and what != "remove" else 0
         acknowledged = self._kill(what, arguments, told + first)
         held = self._held()
+        half_embedded = self._is_half_embedded()
         self._compare(what, before, held, acknowledged, arguments)
         self._look()
         self._complete(what, arguments)
         after = self._held()
-        if what == "reembed":
-            assert after == before
-        else:
-            expected = self._files()
-            if what == "add":
-                expected = {**before, **expected}
-            if what == "remove":
-                expected = {p: s for p, s in before.items() if p not in arguments}
-            assert after == expected
-        self.midway += held not in (before, after)
+        expected = before
+        if what in ("add", "sync"):
+            expected = {**(before if what == "add" else {}), **self._files()}
+        elif what == "remove":
+            expected = {p: s for p, s in before.items() if p not in arguments}
+        assert after == expected
+        self.midway += held not in (before, after) or half_embedded
         assert check(self.config, "c") == []
         self._look()
         if what == "remove":
@@ -140,6 +165,24 @@ class Crashes:
         elif what == "add":
             with Collection("c", config=self.config) as docs:
                 docs.sync()
+
+    def _change(self, what: str, before: dict[str, str]) -> list[str]:
+        """Change the folder where `what` is about files; returns the child's arguments."""
+        if what == "remove":
+            return self.chance.sample(sorted(before), 10)
+        if what == "reembed":
+            with Collection("c", config=self.config) as docs:
+                now = docs.index.embedder.name
+            return ["fake:hash-32" if now == "fake:hash" else "fake:hash"]
+        paths = sorted(self.folder.iterdir())
+        self.chance.shuffle(paths)
+        for path in paths[:8]:
+            self._write(path)
+        for path in paths[8:11]:
+            path.unlink()
+        for _ in range(3):
+            self._write(self._new())
+        return [str(self.folder)]
 
     def _compare(
         self,
@@ -173,19 +216,24 @@ class Crashes:
             [sys.executable, "-c", CHILD, what, *arguments],
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "LLAR_HOME": str(self.config.home)},
+            env={**os.environ, "LLAR_HOME": str(self.config.home), **self._other_clock()},
         )
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
         longest = {"add": 1.2, "sync": 1.2, "remove": 0.06, "reembed": 0.12, "pull": 0.4}
         heard = [child.stdout.readline() for _ in range(told)]
-        if not told:
-            time.sleep(self.chance.uniform(0.0, longest[what]))
+        time.sleep(self.chance.uniform(0.0, 0.004 if told else longest[what]))
         child.kill()
         lines = [line.split() for line in (*heard, *child.stdout.read().splitlines())]
         child.wait()
         child.stdout.close()
         return {line[0]: line[1] for line in lines if len(line) == 2}
+
+    def _other_clock(self) -> dict[str, str]:
+        if self.clock is None:
+            return {}
+        shift = self.chance.randrange(-20, 21) * 365 * 86_400
+        return {"LD_PRELOAD": str(self.clock), "CLOCK_SHIFT": str(shift)}
 
     def _complete(self, what: str, arguments: list[str]) -> None:
         with Collection("c", config=self.config) as docs:
@@ -205,6 +253,11 @@ class Crashes:
             files = list(docs.index.files())
         assert len({f.path for f in files}) == len(files)
         return {f.path: f.sha256 for f in files}
+
+    def _is_half_embedded(self) -> bool:
+        with Collection("c", config=self.config) as docs, docs.index.database.read() as database:
+            found = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'chunks_next'")
+            return found.fetchone() is not None
 
     def _look(self) -> None:
         """Every document is whole and found by its own word, and by that word alone."""

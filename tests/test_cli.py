@@ -64,7 +64,7 @@ def test_add_search_status_remove(fake: Path, notes: Path) -> None:
     assert "2 in 2 files" in status
     assert "year=2024" in status
     assert llar("remove", notes / "fire.md").stdout == "forgot 1 file\n"
-    assert "1 documents, 1 chunks" in llar("collections").stdout
+    assert "1 document, 1 chunk\n" in llar("collections").stdout
     assert llar("remove", "--all", "--yes").stdout == "deleted collection default\n"
     assert "no collections yet" in llar("collections").stderr
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from crashing import Crashes, crowd
+from crashing import Crashes, crowd, jumping_clock
 from hub import serve, use
 
 import llar
@@ -37,8 +37,8 @@ def config(home: Path) -> llar.Config:
 def test_killed_at_random_moments(
     config: llar.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twenty kills; the long form is bench/crash.py."""
-    crashes = Crashes(config, tmp_path / "docs", seed=5)
+    """Twenty kills, under clocks that jump; the long form is bench/crash.py."""
+    crashes = Crashes(config, tmp_path / "docs", seed=5, clock=jumping_clock(tmp_path))
     for _ in range(4):
         for what in ("add", "sync", "remove", "reembed"):
             crashes.round(what)

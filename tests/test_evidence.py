@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ class Colours:
         found = [WORDS[w] for w in text.split()]
         return np.asarray(found, np.float32).reshape(-1, 2), [(0, len(text))] * len(found)
 
-    def embed_documents(self, texts: list[str]) -> Matrix:
+    def embed_documents(self, texts: Sequence[str]) -> Matrix:
         raise AssertionError("only tokens are asked for")
 
     def embed_query(self, text: str) -> Matrix:

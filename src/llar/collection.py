@@ -12,7 +12,7 @@ from .config import Config, load
 from .errors import QueryError
 from .index import ingest
 from .index.filters import Filter, parse_filter
-from .index.index import Index, collection_names
+from .index.index import Index, collection_names, delete_collection
 from .index.ingest import Progress, Report
 from .index.reembed import reembed
 from .index.vectors import Vectors
@@ -81,14 +81,16 @@ class Collection:
     ) -> Report:
         """Index files and folders, recursively; what is unchanged costs one read.
 
-        A file that cannot be read is listed in `failed` with the reason; the others go on.
-        `password` is tried on locked files and kept nowhere.
+        A file that cannot be read is listed in `failed` with the reason; the others go on. A new
+        collection that would hold nothing because all failed is not made. `password` is tried
+        on locked files and kept nowhere.
         """
         embedder = self.embedder
+        created = self._index is None and self.name not in collection_names(self.config)
         if self._index is None:
             chunker = self._chunker(embedder)
             self._index = Index.create(self.config, self.name, embedder.identity, chunker)
-        return ingest.add(
+        report = ingest.add(
             self.index,
             _paths(paths),
             embedder,
@@ -97,6 +99,11 @@ class Collection:
             progress=progress,
             password=password,
         )
+        if created and report.failed and not self._index.counts()["files"]:
+            self._index.close()
+            self._index = self._vectors = None
+            delete_collection(self.config, self.name, only_unused=True)
+        return report
 
     def sync(
         self, paths: Paths = (), *, progress: Callable[[Progress], None] | None = None

@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import QueryError
 from .index.filters import Filter, matching_documents
 from .index.index import Index
 from .index.lexical import Lexical
+from .index.passages import Mask, Places, View, best
 from .index.vectors import Vectors
 from .models.interface import Embedder, Matrix
 from .records import Hit
@@ -27,6 +29,7 @@ CANDIDATES = 100  # each method's best that are scored by both, at least
 KNOWN_LANGUAGE = 0.75  # weight of a cosine where the embedder knows the passage's language
 OTHER_LANGUAGE = 0.2
 UNKNOWN_LANGUAGE = 0.5
+FILTERS_KEPT = 16  # sets of filters whose passages are remembered
 
 
 def search(
@@ -51,18 +54,31 @@ def search(
     if k < 1:
         raise QueryError(f"k must be at least 1, got {k}")
     with index.database.read():  # one view of the collection for every step
-        documents = matching_documents(index, filters)
-        languages = sorted(index.languages())
-        scored = _scores(index, vectors, embedder, query, k, mode, documents, languages)
+        view = index.passages.view()
+        kept = _kept(index, view, filters)
+        scored = _scores(index, vectors, embedder, query, k, mode, view, kept)
         found = index.chunks([chunk_id for chunk_id, _, _ in scored])
     hits = []
     for chunk_id, score, parts in scored:
         if chunk_id in found:
             source, chunk = found[chunk_id]
-            marks = highlight(chunk.text, query, languages)
+            marks = highlight(chunk.text, query, view.spoken)
             spans = tuple((chunk.start + a, chunk.start + b) for a, b in marks)
             hits.append(Hit(source, chunk, chunk_id, score, parts, spans))
     return hits
+
+
+def _kept(index: Index, view: View, filters: Sequence[Filter]) -> Mask | None:
+    """The passages that the filters leave, None without any; remembered with the view."""
+    if not filters:
+        return None
+    kept = view.kept.get(tuple(filters))
+    if kept is None:
+        kept = view.of_documents(matching_documents(index, filters) or ())
+        if len(view.kept) >= FILTERS_KEPT:
+            view.kept.clear()
+        view.kept[tuple(filters)] = kept
+    return kept
 
 
 def _scores(
@@ -72,44 +88,44 @@ def _scores(
     query: str,
     k: int,
     mode: Mode,
-    documents: set[int] | None,
-    languages: Sequence[str],
+    view: View,
+    kept: Mask | None,
 ) -> list[tuple[int, float, dict[str, float]]]:
+    """(chunk id, score, its parts), best first."""
     many = max(CANDIDATES, k)
-    lexical: dict[int, float] = {}
-    dense: dict[int, float] = {}
+    lexical = vector = None
+    places = np.empty(0, np.int64)
     if mode != "dense":
-        words = Lexical(index, query_terms(query, [x for x in languages if x]))
-        lexical = dict(words.top(many, documents))
+        lexical = Lexical(index, query_terms(query, [x for x in view.spoken if x])).scores()
+        if kept is not None:
+            lexical[~kept] = 0
+        places = best(lexical, many)
+        places = places[lexical[places] > 0]
     if mode != "lexical":
         vector = embed_query(embedder(), query)
-        dense = dict(vectors.nearest(vector, many, documents))
-    if mode == "lexical":
-        ranked = [(i, s, {"lexical": s}) for i, s in lexical.items() if s > 0]
-    elif mode == "dense":
-        ranked = [(i, s, {"dense": s}) for i, s in dense.items()]
-    else:
-        lexical |= words.scores(dense.keys() - lexical.keys())
-        dense |= vectors.cosines(vector, sorted(lexical.keys() - dense.keys()))
-        weights = _weights(index, list(lexical))
-        ranked = [
-            (i, s + weights[i] * dense[i], {"lexical": s, "dense": dense[i]})
-            for i, s in lexical.items()
-            if i in dense and i in weights
-        ]
-    return sorted(ranked, key=lambda row: (-row[1], row[0]))[:k]
+        places = np.union1d(places, vectors.nearest(view, vector, many, kept))
+    parts, total = {}, np.zeros(len(places))
+    if lexical is not None:
+        parts["lexical"] = lexical[places].astype(np.float64)
+        total += parts["lexical"]
+    if vector is not None:
+        parts["dense"] = vectors.cosines(view, vector, places).astype(np.float64)
+        total += parts["dense"] * (_weights(index, view, places) if mode == "hybrid" else 1)
+    return [
+        (int(view.ids[places[i]]), float(total[i]), {n: float(p[i]) for n, p in parts.items()})
+        for i in np.lexsort((places, -total))[:k]
+    ]
 
 
-def _weights(index: Index, chunk_ids: Sequence[int]) -> dict[int, float]:
-    """What a cosine counts for each chunk."""
+def _weights(index: Index, view: View, places: Places) -> NDArray[np.float64]:
+    """What a cosine counts for each passage."""
     known = index.embedder.languages
-    weights = {}
-    for chunk_id, language in index.chunk_languages(chunk_ids).items():
-        if "*" in known or language in known:
-            weights[chunk_id] = KNOWN_LANGUAGE
-        else:
-            weights[chunk_id] = OTHER_LANGUAGE if language else UNKNOWN_LANGUAGE
-    return weights
+    weights = [
+        KNOWN_LANGUAGE if "*" in known or name in known
+        else OTHER_LANGUAGE if name else UNKNOWN_LANGUAGE
+        for name in view.names
+    ]  # fmt: skip
+    return np.array(weights)[view.languages[places]]
 
 
 def embed_query(embedder: Embedder, query: str) -> Matrix:

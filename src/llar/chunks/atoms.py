@@ -75,9 +75,10 @@ class Ruler:
         return self.of(self.text[start:end])
 
     def strip(self, start: int, end: int) -> tuple[int, int]:
-        """The stretch without the white space at its ends."""
+        """The stretch without the white space at its ends; an empty one where it is all blank."""
         piece = self.text[start:end]
-        return start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())
+        first = start + len(piece) - len(piece.lstrip())
+        return first, max(first, start + len(piece.rstrip()))
 
 
 def cut(
@@ -133,6 +134,9 @@ def pack(atoms: Sequence[Atom], limit: int) -> Iterator[list[Atom]]:
     ideal = float(limit)
     for atom in atoms:
         over = size + atom.tokens > limit
+        if group and not over:  # white space between atoms is not in their tokens
+            room_left = (limit - group[0].prefix_tokens) * CHARACTERS_PER_TOKEN
+            over = atom.end - group[0].start > room_left
         even = size + atom.tokens / 2 > ideal and not (group and group[-1].sticky)
         if group and (over or even or atom.alone or group[-1].alone):
             yield group

@@ -178,10 +178,12 @@ class _Chunker:
             yield chunk
             return
         smaller = min(limit, _tokens(group)) - (tokens - self._limit) - 1
+        if smaller < 1:  # what stands between the atoms takes more than they do
+            smaller = limit // 2
         if smaller < 1:
             raise ConfigError(
-                f"{self._limit!r} tokens cannot hold {chunk.content!r}, which takes {tokens!r}; "
-                "chunks must be longer with this embedder"
+                f"{self._limit!r} tokens cannot hold {chunk.content[:60]!r}, which takes "
+                f"{tokens!r}; chunks must be longer with this embedder"
             )
         if len(group) > 1:
             groups = list(pack(group, smaller))

@@ -11,7 +11,7 @@ import click
 from ..config import Config
 from ..records import MetadataValue
 from . import PARTLY
-from .output import Bar, clean, collection_option, json_option, print_json, size
+from .output import Bar, clean, collection_option, counted, json_option, print_json, size
 
 if TYPE_CHECKING:
     from ..index.ingest import Report
@@ -133,7 +133,7 @@ def remove(
         return
     with Collection(name, config=config) as opened:
         gone = opened.remove(paths)
-    click.echo(f"forgot {len(gone)} file{'s' if len(gone) != 1 else ''}")
+    click.echo(f"forgot {counted(len(gone), 'file')}")
 
 
 @click.command()
@@ -156,7 +156,7 @@ def reembed(ctx: click.Context, collection: str | None, embedder: str | None, qu
         finally:
             bar.close()
         name = opened.index.embedder.name
-    click.echo(f"{chunks} chunks, embedded by {name}")
+    click.echo(f"{counted(chunks, 'chunk')}, embedded by {name}")
 
 
 @click.command()
@@ -190,7 +190,8 @@ def status(ctx: click.Context, collection: str | None, list_files: bool, as_json
     languages = ", ".join(f"{k or 'unknown'} {v}" for k, v in sorted(index.languages().items()))
     click.echo(f"collection  {index.name}  ({index.database.path})")
     click.echo(
-        f"documents   {counts['documents']} in {counts['files']} files, {size(counts['bytes'])}"
+        f"documents   {counts['documents']} in {counted(counts['files'], 'file')}, "
+        f"{size(counts['bytes'])}"
     )
     click.echo(f"chunks      {counts['chunks']}, at most {index.chunker['max_tokens']} tokens each")
     click.echo(f"languages   {languages or 'none'}")
@@ -221,7 +222,8 @@ def collections(ctx: click.Context, as_json: bool) -> None:
         print_json([{"collection": name, **counts} for name, counts in found])
         return
     for name, counts in found:
-        click.echo(f"{name}  {counts['documents']} documents, {counts['chunks']} chunks")
+        held = counted(counts["documents"], "document"), counted(counts["chunks"], "chunk")
+        click.echo(f"{name}  {', '.join(held)}")
     if not found:
         click.echo("there are no collections yet; make one with: llar add PATH", err=True)
 
@@ -316,7 +318,7 @@ def _finish(report: object, as_json: bool) -> int:
             "added": report.added,
             "updated": report.updated,
             "moved": report.moved,
-            "duplicates": report.duplicates,
+            "duplicate" + "s" * (len(report.duplicates) != 1): report.duplicates,
             "removed": report.removed,
             "unchanged": report.unchanged,
             "failed": report.failed,
@@ -324,7 +326,7 @@ def _finish(report: object, as_json: bool) -> int:
         parts = [f"{len(found)} {name}" for name, found in counts.items() if found]
         click.echo(
             f"{', '.join(parts) or 'nothing to do'}: "
-            f"{report.chunks} new chunks in {report.seconds:.1f} s"
+            f"{counted(report.chunks, 'new chunk')} in {report.seconds:.1f} s"
         )
     for path, notes in report.notes.items():
         for note in notes:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..config import Config
-from .output import clean, collection_option, json_option, print_json, size
+from .output import clean, collection_option, counted, json_option, print_json, size
 
 
 @click.command("export")
@@ -25,8 +25,8 @@ def export(config: Config, file: Path, collection: str | None, as_json: bool) ->
         print_json({"file": str(made.file), **{name: getattr(made, name) for name in names}})
         return
     click.echo(
-        f"{clean(str(file))}  {size(made.size)}: {made.documents} documents, {made.chunks} chunks, "
-        f"vectors of {made.embedder}"
+        f"{clean(str(file))}  {size(made.size)}: {counted(made.documents, 'document')}, "
+        f"{counted(made.chunks, 'chunk')}, vectors of {made.embedder}"
     )
     click.echo(f"SHA-256  {made.sha256}")
 
@@ -53,8 +53,8 @@ def import_(
         return
     how = "is here already" if done.unchanged else "replaced" if done.replaced else "imported"
     click.echo(
-        f"{done.collection} {how}: {done.documents} documents, {done.chunks} chunks, "
-        f"vectors of {done.embedder}"
+        f"{done.collection} {how}: {counted(done.documents, 'document')}, "
+        f"{counted(done.chunks, 'chunk')}, vectors of {done.embedder}"
     )
     for note in done.notes:
         click.echo(f"note: {clean(note)}", err=True)

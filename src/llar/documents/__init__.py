@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .folders import Report, find_files, hash_file, is_ignored
+from .folders import Report, about, find_files, hash_file, is_ignored
 from .sandbox import Parsers, load
 
-__all__ = ["Parsers", "Report", "find_files", "hash_file", "is_ignored", "load"]
+__all__ = ["Parsers", "Report", "about", "find_files", "hash_file", "is_ignored", "load"]

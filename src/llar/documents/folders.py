@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -9,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
 
-from ..errors import DocumentError, UnsupportedFormat
+from ..errors import DocumentError, LimitExceeded, UnsupportedFormat
 
 VERSION_CONTROL = frozenset({"CVS", "RCS", "SCCS", "_darcs"})  # the others begin with a dot
 TEMPORARY = ("~", ".tmp", ".swp", ".part", ".crdownload")  # ends of names, in any case
+_PIECE = 1 << 20  # bytes
 
 Report = Callable[[Path, DocumentError], None]
 
@@ -64,16 +66,36 @@ def _walk(
             todo.extend(path / name for name in names if hidden or not is_ignored(name))
 
 
-def hash_file(path: Path) -> str:
+def hash_file(path: Path, most: int | None = None) -> str:
     """SHA-256 of a file's bytes, in hex, read in pieces.
 
-    Raises DocumentError where the file cannot be read.
+    Raises DocumentError where the file cannot be read or is none, and LimitExceeded, without
+    reading it, where it has more than `most` bytes.
     """
+    found = hashlib.sha256()
     try:
         with open_file(path) as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+            check_file(os.fstat(stream.fileno()), most)
+            while piece := stream.read(_PIECE):
+                found.update(piece)
+            if piece is None:  # a file of the system that waits for something
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
     except OSError as e:
         raise about(path, unreadable(path, e)) from e
+    except DocumentError as e:
+        raise about(path, e) from e
+    return found.hexdigest()
+
+
+def check_file(found: os.stat_result, most: int | None) -> None:
+    """Raise UnsupportedFormat for what is no file, and LimitExceeded for one that is too large."""
+    if not stat.S_ISREG(found.st_mode):
+        raise UnsupportedFormat(f"is {kind_of_file(found.st_mode)}")
+    if most is not None and found.st_size > most:
+        raise LimitExceeded(
+            f"has {found.st_size / 2**20:.0f} MiB; at most {most / 2**20:.0f} are read",
+            fix="set max_file_mb higher",
+        )
 
 
 def open_file(path: Path) -> BufferedReader:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import DocumentError, LimitExceeded, UnsupportedFormat
+from ..errors import DocumentError, UnsupportedFormat
 from ..records import Block, Document, MetadataValue
 from .compose import squeeze
 from .decode import usable
 from .detect import ARCHIVES, PICTURES, detect
-from .folders import hash_file, kind_of_file, open_file, unreadable
+from .folders import check_file, hash_file, open_file, unreadable
 from .parsed import ParsedText
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ PARSERS = {
 
 _YEAR_OR_MONTH = re.compile(r"\d{4}(?:-\d\d)?")
 _WORD = re.compile(r"\w")
+_LONGEST_TITLE = 1_000  # characters; a title is indexed with every passage of its document
 _SAMPLE = 1_500  # characters at the start, in the middle and at the end tell the language
 
 
@@ -80,8 +81,10 @@ def read_document(path: Path, limits: Limits) -> Document:
     try:
         with open_file(path) as stream:
             before = os.fstat(stream.fileno())
-            _check(before, path, limits)
+            check_file(before, limits.max_bytes)
             data = stream.read()
+            if data is None:  # a file of the system that waits for something
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         sha256 = hashlib.sha256(data).hexdigest()
         kind = recognise(data, name)
         if kind == "pdf" and _is_text(path):
@@ -94,8 +97,7 @@ def read_document(path: Path, limits: Limits) -> Document:
         raise unreadable(path, e) from e
     if not same or (kind == "pdf" and hash_file(path) != sha256):
         raise DocumentError("changed while it was being read; add it again")
-    modified = datetime.fromtimestamp(before.st_mtime, UTC).isoformat(timespec="seconds")
-    return _document(parsed, path, kind, before.st_size, sha256, modified)
+    return _document(parsed, path, kind, before.st_size, sha256, _moment(before.st_mtime))
 
 
 def recognise(data: bytes, name: str) -> str:
@@ -141,16 +143,6 @@ def _is_text(path: Path) -> bool:
     return True
 
 
-def _check(found: os.stat_result, path: Path, limits: Limits) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        raise UnsupportedFormat(f"is {kind_of_file(found.st_mode)}")
-    if found.st_size > limits.max_bytes:
-        raise LimitExceeded(
-            f"has {found.st_size / 2**20:.0f} MiB; at most {limits.max_bytes / 2**20:.0f} are read",
-            fix="set max_file_mb higher",
-        )
-
-
 def _identity(found: os.stat_result) -> tuple[int, int, int, int]:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
@@ -174,7 +166,7 @@ def _as_path(data: bytes) -> Iterator[Path]:
 
 
 def _document(
-    parsed: ParsedText, path: Path, kind: str, size: int, sha256: str, modified: str
+    parsed: ParsedText, path: Path, kind: str, size: int, sha256: str, modified: str | None
 ) -> Document:
     text, replaced = usable(parsed.text)
     notes = list(parsed.notes)
@@ -182,13 +174,17 @@ def _document(
         notes.append(f"{replaced} control characters were replaced by spaces")
     if not text.strip():
         notes.append("no text was found in it")
+    title = _line(parsed.title) or _first_heading(text, parsed.blocks)
+    if title and len(title) > _LONGEST_TITLE:
+        notes.append(f"its title has {len(title)} characters and is not taken for one")
+        title = None
     return Document(
         text=text,
         source=str(path),
         format=kind,
         size=size,
         sha256=sha256,
-        title=_line(parsed.title) or _first_heading(text, parsed.blocks),
+        title=title,
         author=_line(parsed.author),
         created=_date(parsed.created, "created", notes),
         modified=_date(parsed.modified, "modified", notes) or modified,
@@ -215,6 +211,14 @@ def _date(text: str | None, what: str, notes: list[str]) -> str | None:
         notes.append(f"the date it was {what} is not in ISO 8601: {line!r}")
         return None
     return line
+
+
+def _moment(stamp: float) -> str | None:
+    """A file's time in ISO 8601; None for the year 30,000, which a wrong clock may write."""
+    try:
+        return datetime.fromtimestamp(stamp, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _value(value: MetadataValue) -> MetadataValue:

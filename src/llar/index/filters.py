@@ -7,6 +7,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ..errors import QueryError
@@ -41,6 +42,7 @@ class Filter:
     value: str
 
 
+@lru_cache(maxsize=256)
 def parse_value(text: str) -> MetadataValue:
     """A value as typed on a command line: a number where it is one, else text."""
     if text in ("true", "false"):

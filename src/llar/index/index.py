@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from ..models.interface import EmbedderIdentity, Matrix
 from ..records import Block, Chunk, Document, MetadataValue, Page, Source
 from ..text.words import terms
 from .database import FILE, Database, collection_path, from_column, mapped_disk, now, to_column
+from .passages import Passages
 
 Metadata = Mapping[str, MetadataValue]
 DOCUMENT = (  # columns of `documents` that a parsed file fills
@@ -44,6 +45,7 @@ class Index:
     def __init__(self, name: str, database: Database) -> None:
         self.name = name
         self.database = database
+        self.passages = Passages(database)
 
     @property
     def embedder(self) -> EmbedderIdentity:
@@ -89,11 +91,12 @@ class Index:
 
     def put(
         self, document: Document, chunks: Sequence[Chunk], vectors: Matrix, metadata: Metadata
-    ) -> bool:
+    ) -> Literal["new", "copy", "same"]:
         """Store a parsed document under its path, in place of what that path held before.
 
-        `vectors` has one row per chunk. Returns False where the same content was there already
-        (another process was faster, or it is a copy): then only the path is recorded.
+        `vectors` has one row per chunk. "copy" means that the same content was there already, and
+        only the path is recorded; "same" that it was there under this path (another process was
+        faster).
         """
         if vectors.shape != (len(chunks), self.embedder.dimension):
             raise ValueError(f"{len(chunks)} chunks but vectors of shape {vectors.shape}")
@@ -101,10 +104,15 @@ class Index:
             found = connection.execute(
                 "SELECT id FROM documents WHERE sha256 = ?", (document.sha256,)
             ).fetchone()
+            held = connection.execute(
+                "SELECT document_id FROM files WHERE path = ?", (to_column(document.source),)
+            ).fetchone()
             document_id = found[0] if found else _insert(connection, document, chunks, vectors)
             merged = {**document.metadata, **metadata}
             _attach(connection, document.source, document_id, merged)
-        return found is None
+        if found is None:
+            return "new"
+        return "same" if held == found else "copy"
 
     def attach(self, path: str, sha256: str, metadata: Metadata, *, gone: str | None) -> bool:
         """Record that `path` holds content that is indexed already; `gone` is a path it moved
@@ -242,16 +250,6 @@ class Index:
         )
         return {row[0]: _chunk(row) for row in rows}
 
-    def chunk_languages(self, ids: Sequence[int]) -> dict[int, str | None]:
-        """The language of the document each chunk is from; ids that are gone are left out."""
-        return dict(
-            self._all(
-                "SELECT chunks.id, language FROM chunks JOIN documents ON documents.id ="
-                " document_id WHERE chunks.id IN (SELECT value FROM json_each(?))",
-                (json.dumps([int(i) for i in ids]),),
-            )
-        )
-
     def notes(self) -> dict[str, tuple[str, ...]]:
         """What could not be read in otherwise good files, by path."""
         rows = self._all(
@@ -287,17 +285,23 @@ def collection_names(config: Config) -> list[str]:
     return sorted(p.parent.name for p in config.collections_dir.glob(f"*/{FILE}"))
 
 
-def delete_collection(config: Config, name: str) -> None:
-    """Delete a whole collection with everything in it. Raises UnknownCollection."""
+def delete_collection(config: Config, name: str, *, only_unused: bool = False) -> bool:
+    """Delete a whole collection with everything in it. Raises UnknownCollection.
+
+    With `only_unused`, one that holds a document stays. Returns whether it is gone.
+    """
     folder = collection_path(config, name)
     doomed = folder.with_name(f".{name}.deleted")
     with contextlib.closing(Index.open(config, name)) as index, mapped_disk(folder):
         if doomed.exists():  # of a deletion that was killed
             shutil.rmtree(doomed)
-        with index.database.write():  # nobody is in the middle of a document
+        with index.database.write() as connection:  # nobody is in the middle of a document
+            if only_unused and connection.execute("SELECT 1 FROM documents").fetchone():
+                return False
             folder.rename(doomed)  # gone at once for everyone, whatever happens to the rest
     with mapped_disk(folder):
         shutil.rmtree(doomed)
+    return True
 
 
 def _insert(
@@ -346,7 +350,7 @@ def insert_passages(
     first = (used[0] if used else 0) + 1
     connection.executemany(
         f"INSERT INTO chunks{suffix} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
+        (
             (
                 first + i,
                 document_id,
@@ -360,18 +364,23 @@ def insert_passages(
                 chunk.text,
             )
             for i, chunk in enumerate(chunks)
-        ],
+        ),
     )
-    words = [chunk_terms(document, chunk) for chunk in chunks]
-    connection.executemany(
-        f"INSERT INTO words{suffix} (rowid, terms) VALUES (?, ?)",
-        [(first + i, " ".join(found)) for i, found in enumerate(words)],
-    )
+    words = 0
+
+    def rows() -> Iterator[tuple[int, str]]:
+        nonlocal words  # a large document's words are not all held at once
+        for i, chunk in enumerate(chunks):
+            found = chunk_terms(document, chunk)
+            words += len(found)
+            yield first + i, " ".join(found)
+
+    connection.executemany(f"INSERT INTO words{suffix} (rowid, terms) VALUES (?, ?)", rows())
     connection.execute(
         f"INSERT INTO vectors{suffix} VALUES (?, ?, ?, ?)",
-        (document_id, first, len(chunks), np.ascontiguousarray(vectors, "<f4").tobytes()),
+        (document_id, first, len(chunks), np.ascontiguousarray(vectors, "<f4").data),
     )
-    return sum(map(len, words))
+    return words
 
 
 def chunk_terms(document: Document, chunk: Chunk) -> list[str]:

@@ -17,13 +17,22 @@ import numpy as np
 
 from .. import chunks as chunking
 from ..config import Config
-from ..documents import Parsers, find_files, hash_file
-from ..errors import CollectionError, DocumentError, EmbedderMismatch, QueryError
+from ..documents import Parsers, about, find_files, hash_file
+from ..errors import (
+    CollectionError,
+    DocumentError,
+    EmbedderMismatch,
+    LimitExceeded,
+    QueryError,
+)
 from ..models.interface import Embedder, Matrix
 from ..records import Chunk, Document
 from .index import Index, Metadata
 
 BATCH_CHUNKS = 256  # chunks embedded together, across documents, sorted by length inside
+# Vectors of one document are one row of the file, so all of them are in memory at once. A book of
+# 1,600 pages makes 7,000.
+MOST_CHUNKS = 200_000
 
 
 @dataclass(slots=True)
@@ -138,12 +147,16 @@ def add(
         index.add_roots([str(root) for root in roots if root.exists()])
     batch: list[tuple[Document, list[Chunk]]] = []
     with Parsers(config, password=password) as parsers:
-        for path, parsed in parsers.parse(_changed(run, files)):
+        for path, parsed in parsers.parse(_changed(run, files, config.max_file_mb << 20)):
             if isinstance(parsed, DocumentError):
                 _fail(run, str(path), parsed)
                 continue
-            batch.append((parsed, _split(run, parsed)))
-            if sum(len(chunks) for _, chunks in batch) >= BATCH_CHUNKS:
+            try:
+                batch.append((parsed, _split(run, parsed)))
+            except DocumentError as e:
+                _fail(run, str(path), about(path, e))
+                continue
+            if sum(max(1, len(chunks)) for _, chunks in batch) >= BATCH_CHUNKS:
                 _store(run, batch)
                 batch = []
     _store(run, batch)
@@ -231,12 +244,12 @@ def _collect(run: _Run, paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _changed(run: _Run, files: Iterable[Path]) -> Iterator[Path]:
-    """Those files that must be parsed; deals with the others on the way."""
+def _changed(run: _Run, files: Iterable[Path], most: int) -> Iterator[Path]:
+    """Those files that must be parsed; deals with the others, and those over `most` bytes."""
     for path in files:
         name = str(path)
         try:
-            sha256 = hash_file(path)
+            sha256 = hash_file(path, most)
         except DocumentError as e:
             _fail(run, name, e)
             continue
@@ -287,11 +300,14 @@ def _settle_twins(run: _Run) -> None:
 
 
 def _split(run: _Run, document: Document) -> list[Chunk]:
-    return chunking.split(
-        document,
-        max_tokens=int(run.index.chunker["max_tokens"]),
-        count_tokens=run.embedder.count_tokens,
-    )
+    limit = int(run.index.chunker["max_tokens"])
+    chunks = chunking.split(document, max_tokens=limit, count_tokens=run.embedder.count_tokens)
+    if len(chunks) > MOST_CHUNKS:
+        raise LimitExceeded(
+            f"makes {len(chunks)} passages; at most {MOST_CHUNKS} are indexed of one file, so "
+            "split it into several"
+        )
+    return chunks
 
 
 def _store(run: _Run, batch: Sequence[tuple[Document, list[Chunk]]]) -> None:
@@ -304,16 +320,15 @@ def _store(run: _Run, batch: Sequence[tuple[Document, list[Chunk]]]) -> None:
     at = 0
     for document, chunks in batch:
         name = document.source
-        fresh = run.index.put(document, chunks, vectors[at : at + len(chunks)], run.metadata)
+        placed = run.index.put(document, chunks, vectors[at : at + len(chunks)], run.metadata)
         at += len(chunks)
         if name in run.known:
             run.report.updated.append(name)
-        elif fresh:
-            run.report.added.append(name)
         else:
-            run.report.duplicates.append(name)
+            kinds = {"new": run.report.added, "copy": run.report.duplicates}
+            kinds.get(placed, run.report.unchanged).append(name)
         run.hold(name, document.sha256)
-        run.report.chunks += len(chunks) if fresh else 0
+        run.report.chunks += len(chunks) if placed == "new" else 0
         if document.notes:
             run.report.notes[name] = document.notes
         run.finish(name)

@@ -1,22 +1,28 @@
-"""BM25 over a collection's words: SQLite's FTS5 finds candidates, the exact formula ranks them.
+"""BM25 over a collection's words, exact: every passage that holds a word of the query is scored.
 
-FTS5's own bm25() gives a word in more than half of the passages no weight, which in a small
-collection is most of the question's words. The formula here is Lucene's, after Robertson and
-Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), with k1 1.2 and b 0.75:
-sum of idf * tf * (k1 + 1) / (tf + k1 * (1 - b + b * length / mean length)), where
+The formula is Lucene's, after Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25
+and Beyond" (2009), with k1 1.2 and b 0.75: sum of
+idf * tf * (k1 + 1) / (tf + k1 * (1 - b + b * length / mean length)), where
 idf = ln(1 + (N - n + 0.5) / (n + 0.5)). Scores are divided by what a passage would get that
 repeats every word of the query for ever, so they lie in 0..1 and can be compared between queries.
+
+FTS5 only keeps the words: where each stands is read from it when first asked for (a word at a
+time, as one string) and stays in memory until the collection changes. Its own ranking would go
+through every passage with any of the words for each query, and gives a word in more than half of
+the passages no weight.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections import Counter
+import sqlite3
 from collections.abc import Collection as SetOf
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+
+import numpy as np
 
 from .index import Index
+from .passages import Places, Posting, Scores, View, find, numbers
 
 K1 = 1.2
 B = 0.75
@@ -30,48 +36,22 @@ class Lexical:
     """
 
     def __init__(self, index: Index, words: Sequence[Sequence[str]]) -> None:
-        self._index = index
-        self._groups = [sorted(set(group)) for group in words if group]
+        self._groups = [tuple(sorted(set(group))) for group in words if group]
         with index.database.read() as connection:
-            total = connection.execute("SELECT count(*) FROM chunks").fetchone()[0]
-            self._mean = max(index.database.manifest("tokens") / max(total, 1), 1)
-            self._weights = []
-            for group in self._groups:
-                marks = ", ".join("?" * len(group))
-                n = connection.execute(
-                    f"SELECT coalesce(max(doc), 0) FROM vocabulary WHERE term IN ({marks})", group
-                ).fetchone()[0]
-                self._weights.append(math.log(1 + (total - n + 0.5) / (n + 0.5)))
+            self._view = index.passages.view()
+            self._postings = [_posting(connection, self._view, group) for group in self._groups]
+        total = self._view.count
+        self._weights = [
+            math.log(1 + (total - p.passages + 0.5) / (p.passages + 0.5)) for p in self._postings
+        ]
         self._most = sum(self._weights) * (K1 + 1)
 
-    def top(self, k: int, documents: SetOf[int] | None = None) -> list[tuple[int, float]]:
-        """The k best chunks as (chunk id, score), best first, ties by id."""
-        terms = sorted({term for group in self._groups for term in group})
-        if not terms:
-            return []
-        inside, values = "", []
-        if documents is not None:
-            inside = (
-                "AND rowid IN (SELECT c.id FROM chunks c, json_each(?) WHERE document_id = value)"
-            )
-            values = [json.dumps(sorted(documents))]
-        with self._index.database.read() as connection:
-            rows = connection.execute(
-                f"SELECT rowid, terms FROM words WHERE words MATCH ? {inside}"
-                " ORDER BY rank LIMIT ?",
-                (" OR ".join(f'"{term}"' for term in terms), *values, k),
-            ).fetchall()
-        scored = [(chunk_id, self._score(found)) for chunk_id, found in rows]
-        return sorted(scored, key=lambda pair: (-pair[1], pair[0]))
-
-    def scores(self, chunk_ids: Iterable[int]) -> dict[int, float]:
-        """The score of each of these chunks; ids that are gone are left out."""
-        with self._index.database.read() as connection:
-            rows = connection.execute(
-                "SELECT rowid, terms FROM words WHERE rowid IN (SELECT value FROM json_each(?))",
-                (json.dumps(list(chunk_ids)),),
-            ).fetchall()
-        return {chunk_id: self._score(found) for chunk_id, found in rows}
+    def scores(self) -> Scores:
+        """The score of every passage, by place; 0 where none of the words stands."""
+        scores = np.zeros(len(self._view.ids), np.float32)
+        for posting, weight in zip(self._postings, self._weights, strict=True):
+            scores[posting.places] += posting.impacts * np.float32(weight / self._most)
+        return scores
 
     def covered(self, words: SetOf[str]) -> float:
         """The share of the query's words, weighed by how rare they are, that stand in `words`."""
@@ -91,12 +71,36 @@ class Lexical:
         )
         return max(missing, default=0.0) * (K1 + 1) / self._most if self._most else 0.0
 
-    def _score(self, found: str) -> float:
-        tokens = found.split(" ")
-        counts = Counter(tokens)
-        norm = K1 * (1 - B + B * len(tokens) / self._mean)
-        score = 0.0
-        for group, weight in zip(self._groups, self._weights, strict=True):
-            tf = sum(counts[term] for term in group)
-            score += weight * tf * (K1 + 1) / (tf + norm)
-        return score / self._most if self._most else 0.0
+
+def _posting(connection: sqlite3.Connection, view: View, group: tuple[str, ...]) -> Posting:
+    """Where the words of a group stand, kept with the view."""
+    held = view.postings.get(group)
+    if held is None:
+        held = _read(connection, view, group)
+        view.postings.keep(group, held)
+    return held
+
+
+def _read(connection: sqlite3.Connection, view: View, group: tuple[str, ...]) -> Posting:
+    connection.execute(  # one row per word and place; https://www.sqlite.org/fts5.html#fts5vocab
+        "CREATE VIRTUAL TABLE IF NOT EXISTS temp.occurrences USING fts5vocab(main, words, instance)"
+    )
+    places, most = [np.empty(0, np.int64)], 0
+    for term in group:
+        (row,) = connection.execute(
+            "SELECT group_concat(doc) FROM occurrences WHERE term = ?", (term,)
+        ).fetchone()
+        found, here = find(view.ids, numbers(row))
+        places.append(found[here])
+        most = max(most, len(_runs(places[-1])[0]))
+    distinct, tf = _runs(np.concatenate(places))
+    norm = K1 * (1 - B + B * view.lengths[distinct] / view.mean_length)
+    impacts = tf * (K1 + 1) / (tf + norm)
+    return Posting(distinct.astype(np.int32), impacts.astype(np.float32), most)
+
+
+def _runs(places: Places) -> tuple[Places, Places]:
+    """The distinct places in order, and how often each occurs."""
+    places = np.sort(places, kind="stable")  # mostly in order already
+    starts = np.flatnonzero(np.diff(places, prepend=-1))
+    return places[starts], np.diff(starts, append=len(places))

@@ -1,94 +1,189 @@
-"""The exact vector matrix of a collection, in memory, kept up to date by its generation."""
+"""The vectors of a collection in memory, searched exactly.
+
+Two copies are kept: float32, and a quarter of its size in int8 with a scale for each vector. A
+search multiplies the int8 ones, which is memory read at its fastest, and knows how far each
+product can be from the true cosine: by the Cauchy-Schwarz inequality no further than what was
+rounded off is long. Every passage that could be among the best is then scored in float32, so the
+answer is that of a full float32 search. The int8 copy is made when a second search comes: for
+one search it would cost more than it saves.
+"""
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Collection as SetOf
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import CollectionError
 from ..models.interface import Matrix
 from .index import Index
+from .passages import Mask, Places, Scores, View, best
+
+_BLOCK = 512  # vectors handled together, few enough for the processor's cache
+_EPSILON = float(np.finfo(np.float32).eps)
+
+
+class _Rounded(NamedTuple):
+    """Vectors as int8 times a scale each; `error` is the most that one lost, as a length."""
+
+    rows: NDArray[np.int8]
+    scales: Scores
+    error: float
 
 
 class Vectors:
-    """All chunk vectors of an index as one matrix; loads what changed since the last search."""
+    """All chunk vectors of an index; loads what changed since the last search."""
 
     def __init__(self, index: Index) -> None:
         self._index = index
         self._guard = threading.Lock()
-        self._state = (-1, -1)  # epoch and generation of what is in memory
-        self._matrix: Matrix = np.empty((0, 0), np.float32)
-        self._chunks: NDArray[np.int64] = np.empty(0, np.int64)
-        self._documents: NDArray[np.int64] = np.empty(0, np.int64)
+        self._layout: object = None
+        self._matrix: Matrix = np.empty((0, 0), np.float32)  # with room for more rows
+        self._loaded = 0
+        self._rounded = _Rounded(np.empty((0, 0), np.int8), np.empty(0, np.float32), 0.0)
+        self._made = 0  # how many of them
+        self._asked = False
 
-    def nearest(
-        self, query: Matrix, k: int, documents: SetOf[int] | None = None
-    ) -> list[tuple[int, float]]:
-        """The k chunks whose vectors have the highest cosine to `query` (shape (dimension,)).
+    def nearest(self, view: View, query: Matrix, k: int, kept: Mask | None = None) -> Places:
+        """The places of the k passages whose vectors have the highest cosine to `query`.
 
-        Returns (chunk id, cosine), best first, ties by id. `documents` limits the search.
+        `query` has shape (dimension,) and length 1. Best first, ties by place; `kept` limits the
+        search. Must be called in the transaction that `view` is of.
         """
-        matrix, chunks, owners = self._current()
-        if documents is not None:
-            kept = np.isin(owners, np.fromiter(documents, np.int64, len(documents)))
-            matrix, chunks = matrix[kept], chunks[kept]
-        if not len(chunks):
-            return []
-        scores = matrix @ query
-        k = min(k, len(scores))
-        top = np.argpartition(-scores, k - 1)[:k]
-        top = top[np.lexsort((chunks[top], -scores[top]))]
-        return [(int(chunks[i]), float(scores[i])) for i in top]
+        with self._guard:
+            matrix = self._rows(view)
+            rounded = self._round(matrix) if self._asked else None
+            self._asked = True
+        if not len(matrix):
+            return np.empty(0, np.int64)
+        scores, error = _products(matrix, rounded, query)
+        if not np.isfinite(scores.max()):
+            raise self._damaged("some vectors hold values that are no numbers")
+        if kept is not None:
+            scores[~kept] = -np.inf
+        elif view.count < len(view.ids):
+            scores[view.documents == 0] = -np.inf
+        top = best(scores, k)
+        if not len(top):
+            return top
+        near = np.flatnonzero(scores >= scores[top[-1]] - np.float32(2 * error))
+        near = near[scores[near] > -np.inf]
+        return near[best(_cosines(matrix, near, query), k)]
 
-    def cosines(self, query: Matrix, chunk_ids: list[int]) -> dict[int, float]:
-        """The cosine of each of these chunks to `query`; ids that are gone are left out."""
-        matrix, chunks, _ = self._current()
-        wanted = np.asarray(chunk_ids, np.int64)
-        places = np.searchsorted(chunks, wanted)
-        return {
-            int(i): float(matrix[p] @ query)
-            for i, p in zip(wanted, places, strict=True)
-            if p < len(chunks) and chunks[p] == i
-        }
+    def cosines(self, view: View, query: Matrix, places: Places) -> Scores:
+        """The cosine of each of these passages to `query`, in the transaction of `view`."""
+        with self._guard:
+            matrix = self._rows(view)
+        return _cosines(matrix, places, query)
 
-    def _current(self) -> tuple[Matrix, NDArray[np.int64], NDArray[np.int64]]:
-        with self._guard, self._index.database.read() as connection:
-            manifest = self._index.database.manifest
-            state = (manifest("epoch"), manifest("generation"))
-            if state[0] != self._state[0]:  # re-embedded: nothing in memory is of use
-                self._matrix = np.empty((0, self._index.embedder.dimension), np.float32)
-                self._chunks = self._documents = np.empty(0, np.int64)
-            if state != self._state:
-                self._reload([r[0] for r in connection.execute("SELECT document_id FROM vectors")])
-                self._state = state
-            return self._matrix, self._chunks, self._documents
+    def _rows(self, view: View) -> Matrix:
+        """One row per place, the missing ones read from the collection."""
+        if view.layout is not self._layout:
+            self._layout = view.layout
+            self._matrix = np.empty((0, self._index.embedder.dimension), np.float32)
+            self._rounded = _Rounded(
+                np.empty(self._matrix.shape, np.int8), np.empty(0, np.float32), 0.0
+            )
+            self._loaded = self._made = 0
+            self._asked = False
+        if self._loaded < len(view.ids):
+            self._matrix = _with_room(self._matrix, self._loaded, len(view.ids))
+            self._read(view)
+            self._loaded = len(view.ids)
+        return self._matrix[: len(view.ids)]
 
-    def _reload(self, present: list[int]) -> None:
-        """Drop the documents that are gone and append the new ones, in the order of chunk ids."""
-        kept = np.isin(self._documents, np.asarray(present, np.int64))
-        known = set(np.unique(self._documents).tolist())
-        connection = self._index.database.connection
-        matrices, chunks, owners = (
-            [self._matrix if kept.all() else self._matrix[kept]],
-            [self._chunks[kept]],
-            [self._documents[kept]],
+    def _read(self, view: View) -> None:
+        which, values = "", []
+        if self._loaded:
+            missing = np.unique(view.documents[self._loaded :]).tolist()
+            which = "WHERE document_id IN (SELECT value FROM json_each(?))"
+            values = [json.dumps(missing)]
+        dimension = self._matrix.shape[1]
+        expected = int(np.count_nonzero(view.documents[self._loaded :]))
+        with self._index.database.read() as connection:
+            for document_id, first, count, data in connection.execute(
+                f"SELECT document_id, first_chunk, count, data FROM vectors {which}", values
+            ):
+                start = int(np.searchsorted(view.ids, first))
+                owners = view.documents[start : start + count]
+                whole = len(data) == count * dimension * 4 and len(owners) == count
+                if not whole or np.any(owners != document_id):
+                    raise self._damaged(
+                        f"the vectors of document {document_id} are not those of its passages"
+                    )
+                rows = np.frombuffer(data, "<f4").reshape(count, dimension)
+                self._matrix[start : start + count] = rows
+                expected -= count
+        if expected:
+            raise self._damaged(f"{expected} passages have no vectors")
+
+    def _damaged(self, why: str) -> CollectionError:
+        name = self._index.name
+        return CollectionError(
+            f"collection {name!r} is damaged: {why}", fix=f"llar doctor -c {name} --repair"
         )
-        for document_id in (d for d in present if d not in known):
-            first, count, data = connection.execute(
-                "SELECT first_chunk, count, data FROM vectors WHERE document_id = ?", (document_id,)
-            ).fetchone()
-            matrices.append(np.frombuffer(data, "<f4").reshape(count, -1))
-            chunks.append(np.arange(first, first + count))
-            owners.append(np.full(count, document_id))
-        if len(matrices) == 1:
-            self._matrix, self._chunks, self._documents = matrices[0], chunks[0], owners[0]
-            return
-        self._chunks = np.concatenate(chunks)
-        self._documents = np.concatenate(owners)
-        self._matrix = np.concatenate(matrices)
-        if np.any(np.diff(self._chunks) < 0):
-            order = np.argsort(self._chunks)
-            self._chunks, self._documents = self._chunks[order], self._documents[order]
-            self._matrix = self._matrix[order]
+
+    def _round(self, matrix: Matrix) -> _Rounded:
+        """The int8 copy, the missing rows made."""
+        rows, scales, error = self._rounded
+        start, size = self._made, len(matrix)
+        if start < size:
+            rows, scales = _with_room(rows, start, size), _with_room(scales, start, size)
+            for a in range(start, size, _BLOCK):
+                b = min(a + _BLOCK, size)
+                rows[a:b], scales[a:b], off = _rounded_off(matrix[a:b])
+                error = max(error, off)
+            self._rounded, self._made = _Rounded(rows, scales, error), size
+        return _Rounded(rows[:size], scales[:size], error)
+
+
+def _rounded_off(block: Matrix) -> tuple[NDArray[np.int8], Scores, float]:
+    """These vectors as int8, their scales, and the length of the most that was rounded off."""
+    scales = np.abs(block).max(axis=1) / 127
+    scales[scales == 0] = 1
+    rounded = np.rint(block / scales[:, None])
+    rest = block - rounded * scales[:, None]
+    error = float(np.sqrt(np.vecdot(rest, rest).max()))
+    with np.errstate(invalid="ignore"):  # values that are no numbers: `nearest` sees and says so
+        return rounded.astype(np.int8), scales, error
+
+
+def _products(matrix: Matrix, rounded: _Rounded | None, query: Matrix) -> tuple[Scores, float]:
+    """Every vector's product with `query`, and how far one can be from the true value."""
+    sums = len(query) * _EPSILON  # of the rounding in a sum of floats
+    if rounded is None:
+        return matrix @ query, sums
+    from simsimd import cdist
+
+    scale = np.float32(np.abs(query).max() / 127 or 1)
+    small = np.rint(query / scale)
+    off = float(np.linalg.norm(query - small * scale))
+    length = float(np.linalg.norm(query))
+    products = cdist(small.astype(np.int8)[None], rounded.rows, metric="dot", out_dtype="float32")
+    scores = np.asarray(products)[0] * (rounded.scales * scale)
+    # v = v' + r, q = q' + s:  q.v - q'.v' = q.r + s.v'
+    error = length * rounded.error + off * (1 + rounded.error)
+    return scores, error * 1.001 + sums
+
+
+def _cosines(matrix: Matrix, places: Places, query: Matrix) -> Scores:
+    """Each row's product by itself and summed in float64, so that equal vectors get equal cosines
+    wherever they lie and whichever library adds them up."""
+    found, exact = np.empty(len(places), np.float32), query.astype(np.float64)
+    for a in range(0, len(places), _BLOCK):
+        rows = matrix[places[a : a + _BLOCK]].astype(np.float64)
+        found[a : a + _BLOCK] = np.vecdot(rows, exact)
+    return found
+
+
+def _with_room(array: NDArray[Any], filled: int, size: int) -> NDArray[Any]:
+    """The array, or a larger copy of it, with at least `size` rows. Memory unused stays virtual."""
+    if size <= len(array):
+        return array
+    room = size + size // 4 if filled else size
+    larger = np.zeros((room, *array.shape[1:]), array.dtype)
+    larger[:filled] = array[:filled]
+    return larger
