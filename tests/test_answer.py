@@ -47,11 +47,18 @@ def _check_quotes(docs: Collection, answer: Answer) -> None:
 
 
 def test_a_supported_sentence_is_shown_with_its_quote(docs: Collection) -> None:
-    answer = docs.ask(LEAVE, model="fake:say:Staff have 27 days of paid annual leave.")
-    assert answer.answer == "Staff have 27 days of paid annual leave. [1]"
+    answer = docs.ask(LEAVE, model="fake:say:They have 27 days of annual leave.")
+    assert answer.answer == "They have 27 days of annual leave. [1]"
     assert not answer.abstained
     assert answer.citations[0].quote == "Full-time staff have 27 days of paid annual leave."
     _check_quotes(docs, answer)
+
+
+def test_a_copy_that_leaves_a_word_out_is_shown_as_it_stands(docs: Collection) -> None:
+    said = "Staff have 27 days of paid annual leave. Staff have 27 days of annual paid leave."
+    answer = docs.ask(LEAVE, model=f"fake:say:{said}")
+    assert answer.answer == "Full-time staff have 27 days of paid annual leave. [1]"
+    assert [s.reason for s in answer.sentences] == ["", "it was said before"]
 
 
 def test_a_false_sentence_is_never_shown(docs: Collection) -> None:
@@ -154,7 +161,7 @@ def test_sentences_stream_as_they_are_written(docs: Collection) -> None:
     assert isinstance(events[-1], Answer)
     assert list(events[-1].sentences) == events[:-1]
     assert [e.text for e in events[:-1] if isinstance(e, llar.Sentence)] == [
-        "Staff have 27 days of paid annual leave.",
+        "Full-time staff have 27 days of paid annual leave.",
         "Up to five days may be carried over.",
     ]
 

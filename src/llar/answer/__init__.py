@@ -21,7 +21,7 @@ from ..records import Answer, Citation, Hit, Message, Piece, Sentence, Usage
 from ..text import sentences
 from ..text.language import detect_query
 from . import evidence as evidences
-from .check import support
+from .check import is_copy, support
 from .evidence import Evidence, cells
 from .followup import Reading, leans, read
 from .prompt import Prompt, build
@@ -206,20 +206,19 @@ def _checked(
 ) -> Iterator[Sentence]:
     if not text or "NOT FOUND" in text:
         return
+    found = support(text, question, ranked, embedder)
+    evidence = found.evidence
+    if evidence and is_copy(text, evidence):
+        text = readable(evidence)
     if text.casefold() in said:
         sentence = Sentence(text, False, (), "it was said before")
-        draft.sentences.append(sentence)
-        yield sentence
-        return
-    said.add(text.casefold())
-    found = support(text, question, ranked, embedder)
-    least = ranked[0].score * RELEVANT
-    if found.supported and max(e.score for e in found.evidence) < least:
-        sentence = Sentence(text, False, (), "it is beside the question")
-    elif found.supported:
-        sentence = Sentence(text, True, draft.cite(found.evidence))
-    else:
+    elif not evidence:
         sentence = Sentence(text, False, (), found.reason)
+    elif evidence.score < ranked[0].score * RELEVANT:
+        sentence = Sentence(text, False, (), "it is beside the question")
+    else:
+        sentence = Sentence(text, True, draft.cite([evidence]))
+    said.add(text.casefold())
     draft.sentences.append(sentence)
     yield sentence
 

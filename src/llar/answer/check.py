@@ -1,13 +1,13 @@
 """Does a passage say what a sentence says? Words, numbers, negation and meaning must agree.
 
 Every content word of a sentence must stand in its evidence, those taken from the question too.
-A sentence is supported by one quotable span (a sentence, two neighbouring ones, or a table row),
-never by words gathered from all over a passage: that is how a dose ends up with the wrong patient.
+A sentence is supported by one quotable span (a sentence or a table row), never by words gathered
+from several: that is how a dose ends up with the wrong patient. Its words must come in much the
+same order: "the nurse calls the doctor" has the words of "the doctor calls the nurse".
 """
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +16,8 @@ from ..models.interface import Embedder
 from ..text.words import query_terms, terms
 from .evidence import Evidence, cells, embed_spans
 
+COPY = 0.6  # share of the evidence's content words from which a sentence is a copy of it
+ORDER = 0.75  # share of a sentence's words that must come in the order of the evidence
 MEANING = 0.5  # least cosine between sentence and evidence, where the embedder knows the language
 
 _NUMBER = re.compile(r"(?<![\w.,])\d+(?:[.,]\d+)*|(?<=[-–—/a-zA-Z(])\d+(?:[.,]\d+)*")
@@ -42,15 +44,10 @@ _NAME = re.compile(r"(?<![.!?:]\s)(?<=\s)(?:[\"'«“(¿¡]*)([^\W\d_a-zà-öø-
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """Whether a sentence is supported, by which evidence, or why it is not."""
+    """The evidence of a sentence, or why there is none."""
 
-    evidence: tuple[Evidence, ...]
+    evidence: Evidence | None
     reason: str = ""
-
-    @property
-    def supported(self) -> bool:
-        """True where there is evidence."""
-        return bool(self.evidence)
 
 
 def support(
@@ -58,71 +55,65 @@ def support(
 ) -> Support:
     """Find the span that says what `sentence` says; without one, why the nearest does not."""
     reasons: list[tuple[float, str]] = []
-    agreed: list[tuple[float, tuple[Evidence, ...]]] = []
-    for window in _windows(evidence):
-        covered, reason = _agrees(sentence, question, window)
+    agreed: list[tuple[float, float, Evidence]] = []
+    for e in evidence:
+        covered, reason = _agrees(sentence, question, e)
         if reason:
             reasons.append((covered, reason))
         else:
-            agreed.append((covered, window))
+            agreed.append((covered, e.score, e))
     if not agreed:
-        return Support((), max(reasons)[1] if reasons else "no passage was found")
-    agreed.sort(key=lambda pair: (-pair[0], len(pair[1]), -sum(e.score for e in pair[1])))
-    window = agreed[0][1]
-    language = window[0].hit.document.language
+        return Support(None, max(reasons)[1] if reasons else "no passage was found")
+    best = max(agreed, key=lambda found: found[:2])[2]
     known = embedder.identity.languages
-    if "*" in known or language in known:
-        texts = [sentence, " ".join(f"{e.header} {e.text}".strip() for e in window)]
-        said, found = embed_spans(embedder, texts)
+    if "*" in known or best.hit.document.language in known:
+        said, found = embed_spans(embedder, [sentence, f"{best.header} {best.text}".strip()])
         if float(said @ found) < MEANING:
-            return Support((), "the nearest passage means something else")
-    return Support(window)
+            return Support(None, "the nearest passage means something else")
+    return Support(best)
 
 
-def _windows(evidence: Sequence[Evidence]) -> list[tuple[Evidence, ...]]:
-    """Each span alone, and each pair of neighbouring sentences of one passage."""
-    ordered = sorted(evidence, key=lambda e: (e.passage, e.start))
-    alone: list[tuple[Evidence, ...]] = [(e,) for e in evidence]
-    return alone + [
-        (a, b)
-        for a, b in itertools.pairwise(ordered)
-        if a.passage == b.passage and not a.header and not b.header
-    ]
+def is_copy(sentence: str, e: Evidence) -> bool:
+    """Is a sentence the evidence itself, a little changed? Then its own words are the truer ones:
+    a copy that leaves out "full-time", "may" or the end of a sentence says something else."""
+    language = e.hit.document.language
+    said = frozenset(terms(sentence, language))
+    groups = query_terms(e.text, [language] if language else [])
+    return not e.header and sum(not said.isdisjoint(g) for g in groups) >= COPY * len(groups)
 
 
-def _agrees(sentence: str, question: str, window: tuple[Evidence, ...]) -> tuple[float, str]:
-    """(share of content words found, why the window does not support the sentence or "")."""
-    language = window[0].hit.document.language
-    text = " ".join(e.text for e in window)
-    around = " ".join({e.context for e in window})
-    words = frozenset().union(*(e.words for e in window))
-    known = words | frozenset(terms(around, language))
+def _agrees(sentence: str, question: str, e: Evidence) -> tuple[float, str]:
+    """(share of content words found, why the span does not support the sentence or "")."""
+    language = e.hit.document.language
+    known = e.words | frozenset(terms(e.context, language))
     asked = frozenset(terms(question, language))
     groups = [frozenset(g) for g in query_terms(sentence, [language] if language else [])]
     own = [g for g in groups if not g & asked]  # what the sentence adds to the question
     missing = [g for g in groups if not g & known]
     covered = 1 - len(missing) / len(groups) if groups else 0.0
-    if window[0].header and _label(window[0]) & frozenset(terms(sentence, language)):
+    if e.header and _label(e) & frozenset(terms(sentence, language)):
         missing = [g for g in missing if not g & asked]  # the row's label says what it is about
-    header = frozenset(terms(window[0].header, language))
+    header = frozenset(terms(e.header, language))
     if not groups or sentence.strip()[0] == "|" or sentence.strip()[-1] == "?":
         return covered, "it says nothing"
     if _stutters(sentence):
         return covered, "it says nothing"
     names = (n for n in _NAME.findall(sentence) if not known & set(terms(n, language)))
-    if unknown := _missing_number(sentence, text, around) or next(names, ""):
+    if unknown := _missing_number(sentence, e.text, e.context) or next(names, ""):
         reason = f"{unknown!r} does not stand there in the passage"
     elif not own:
         reason = "it only repeats the question"
-    elif missing or not any(g & words - header for g in own):
+    elif missing or not any(g & e.words - header for g in own):
         reason = "the passages do not say it"
-    elif limit := _limits(sentence) - _limits(f"{text} {around}"):
+    elif limit := _limits(sentence) - _limits(f"{e.text} {e.context}"):
         reason = f"{min(limit)!r} does not stand there in the passage"
-    elif _negation_differs(sentence, window, language):
+    elif _negated(sentence, language) != _negated(e.text, language):
         reason = "one of sentence and passage is negated"
-    elif window[0].header and _wrong_row(sentence, question, window[0]):
+    elif not e.header and not _in_order(groups, terms(e.text, language)):
+        reason = "the passage puts the words in another order"
+    elif e.header and _wrong_row(sentence, question, e):
         reason = "the value stands in another row of the table"
-    elif window[0].header and _wrong_column(sentence, question, window[0]):
+    elif e.header and _wrong_column(sentence, question, e):
         reason = "the value stands in another column of the table"
     else:
         reason = ""
@@ -139,11 +130,21 @@ def _stutters(sentence: str) -> bool:
     return len(words) > 8 and len(set(words)) < len(words) / 2
 
 
-def _negation_differs(sentence: str, window: tuple[Evidence, ...], language: str | None) -> bool:
-    """Negation must agree; two passage sentences with one among them prove nothing."""
-    found = [_negated(e.text, language) for e in window]
-    said = _negated(sentence, language)
-    return said != found[0] if len(found) == 1 else said or any(found)
+def _in_order(said: Sequence[frozenset[str]], there: Sequence[str]) -> bool:
+    """Do enough of a sentence's words stand in the evidence one after the other?
+
+    Counted is the longest common subsequence; words from headings alone are not.
+    """
+    held = frozenset(there)
+    said = [g for g in said if g & held]
+    longest = [0] * (len(there) + 1)  # with the words of `said` so far, up to each place
+    for group in said:
+        before = 0
+        for i, term in enumerate(there):
+            above = longest[i + 1]
+            longest[i + 1] = before + 1 if term in group else max(above, longest[i])
+            before = above
+    return longest[-1] >= ORDER * len(said)
 
 
 def _missing_number(sentence: str, text: str, around: str) -> str:
