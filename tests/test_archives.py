@@ -278,3 +278,12 @@ def test_password_file_opens_locked_files_and_is_kept_nowhere(home: Path, tmp_pa
     _llar("remove", "--all", "--yes")
     _llar("add", "--password-file", "-", folder, said="Opensesame-77\n")
     assert "holds no password" in _llar("add", "--password-file", "-", folder, code=2).stderr
+
+    lock = pdfencrypt.StandardEncryption("Opensesame-77", canPrint=0, strength=128)
+    canvas = Canvas(str(folder / "locked.pdf"), encrypt=lock)
+    canvas.drawString(72, 700, "Staff have 29 days of annual leave.")
+    canvas.save()
+    _llar("sync", code=3)
+    _llar("sync", "--password-file", tmp_path / "secret")
+    hits = json.loads(_llar("search", "annual leave", "--json").stdout)
+    assert [h["text"] for h in hits] == ["Staff have 29 days of annual leave."]

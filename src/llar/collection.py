@@ -106,10 +106,21 @@ class Collection:
         return report
 
     def sync(
-        self, paths: Paths = (), *, progress: Callable[[Progress], None] | None = None
+        self,
+        paths: Paths = (),
+        *,
+        progress: Callable[[Progress], None] | None = None,
+        password: str | None = None,
     ) -> Report:
         """Make the collection match its folders, removing what is gone from them."""
-        return ingest.sync(self.index, _paths(paths), self.embedder, self.config, progress=progress)
+        return ingest.sync(
+            self.index,
+            _paths(paths),
+            self.embedder,
+            self.config,
+            progress=progress,
+            password=password,
+        )
 
     def reembed(
         self, embedder: str | None = None, *, progress: Callable[[Progress], None] | None = None

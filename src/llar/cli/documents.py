@@ -16,17 +16,19 @@ from .output import Bar, clean, collection_option, counted, json_option, print_j
 if TYPE_CHECKING:
     from ..index.ingest import Report
 
-
-@click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@collection_option
-@click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Metadata of these files.")
-@click.option(
+password_option = click.option(
     "--password-file",
     metavar="FILE",
     type=click.File(encoding="utf-8"),
     help="File whose first line opens locked files; - asks for it.",
 )
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@collection_option
+@click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Metadata of these files.")
+@password_option
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
 @click.pass_context
@@ -69,6 +71,7 @@ def add(
     type=click.FloatRange(0.05),
     help="Seconds between two looks at the folders.",
 )
+@password_option
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
 @click.pass_context
@@ -78,6 +81,7 @@ def sync(
     collection: str | None,
     watch: bool,
     interval: float,
+    password_file: TextIO | None,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -93,12 +97,15 @@ def sync(
     """
     from ..collection import Collection
 
+    if watch and password_file:
+        raise click.UsageError("--password-file does not go with --watch")
     if watch:
         return _watch(ctx.obj, collection, paths, interval, as_json)
+    password = _password(password_file)
     bar = Bar(quiet=quiet)
     with Collection(collection, config=ctx.obj) as opened:
         try:
-            report = opened.sync(paths, progress=bar)
+            report = opened.sync(paths, progress=bar, password=password)
         finally:
             bar.close()
     return _finish(report, as_json)

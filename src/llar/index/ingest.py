@@ -175,6 +175,7 @@ def sync(
     config: Config,
     *,
     progress: Callable[[Progress], None] | None = None,
+    password: str | None = None,
 ) -> Report:
     """Make the collection match its folders: add, replace, and remove what is no longer there.
 
@@ -190,7 +191,8 @@ def sync(
                 f"{str(root)!r} is not there; is its disk mounted? Nothing was changed",
                 fix=f"llar remove -c {index.name} {root}   (if it really is gone)",
             )
-    report = add(index, [r for r in roots if r.exists()], embedder, config, progress=progress)
+    there = [r for r in roots if r.exists()]
+    report = add(index, there, embedder, config, progress=progress, password=password)
     gone = [
         f.path
         for f in index.files()
