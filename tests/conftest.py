@@ -84,3 +84,13 @@ def smollm() -> Iterator[ChatModel]:
 def data() -> Path:
     """The measuring data beside the repository; use only in tests marked `data`."""
     return DATA
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    """A folder of two small files."""
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "leave.txt").write_text("Staff have 27 days of annual leave.")
+    (folder / "fire.md").write_text("# Fire\n\nThe alarm is tested on Mondays.\n")
+    return folder

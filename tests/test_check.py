@@ -61,6 +61,7 @@ def test_what_the_passage_says_is_supported_by_the_right_span(
         ("Is there a pool?", "There is a heated pool on the roof.", "do not say it"),
         ("When does the garden open?", "When does the garden open?", "says nothing"),
         ("When does the garden open?", "...", "says nothing"),
+        ("Who runs the clinic?", "Dr. Ana Pérez may run the clinic.", "not that it may be"),
         ("Who runs what?", "The clinic runs Dr. Ana Pérez.", "another order"),
         # Each word stands in one of two neighbouring sentences, together they say something else.
         ("May I smoke?", "Visitors must not smoke in the garden.", "do not say it"),

@@ -38,15 +38,6 @@ def fake(home: Path) -> Path:
     return home
 
 
-@pytest.fixture
-def notes(tmp_path: Path) -> Path:
-    folder = tmp_path / "notes"
-    folder.mkdir()
-    (folder / "leave.txt").write_text("Staff have 27 days of annual leave.")
-    (folder / "fire.md").write_text("# Fire\n\nThe alarm is tested on Mondays.\n")
-    return folder
-
-
 def test_help_lists_every_command_and_a_typo_is_guessed() -> None:
     text = llar("--help").stdout
     for name in ("ask", "chat", "search", "add", "sync", "remove", "status", "models", "config"):

@@ -57,15 +57,6 @@ def test_two_writers_and_four_readers(config: llar.Config, tmp_path: Path) -> No
     assert did["writes"] > 4
 
 
-@pytest.fixture
-def notes(tmp_path: Path) -> Path:
-    folder = tmp_path / "notes"
-    folder.mkdir()
-    (folder / "leave.txt").write_text("Staff have 27 days of annual leave.")
-    (folder / "fire.md").write_text("# Fire\n\nThe alarm is tested on Mondays.\n")
-    return folder
-
-
 def _llar(*args: str | Path, under: str = "") -> subprocess.CompletedProcess[str]:
     """`llar ARGS`; `under` are shell commands before it, in a mount namespace of its own."""
     command = [sys.executable, "-m", "llar", *map(str, args)]

@@ -20,7 +20,7 @@ from llar.errors import CollectionError
 from llar.index.filters import parse_filter
 from llar.index.index import Index
 from llar.index.lexical import Lexical
-from llar.index.passages import best
+from llar.index.passages import Posting, Postings, best
 from llar.index.vectors import Vectors
 from llar.models import open_embedder
 from llar.models.interface import Embedder, Matrix
@@ -220,14 +220,12 @@ def test_alternatives_count_as_one_word(model: Model) -> None:
     )
 
 
-def test_many_more_words_than_are_kept_in_memory(
-    model: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held = model.index.passages.view().postings
-    monkeypatch.setattr(type(held), "LARGEST", 100)
-    _check(model, Vectors(model.index))
-    held = model.index.passages.view().postings
-    assert sum(len(p.places) for p in held.values()) <= 300
+def test_more_places_than_may_be_held_start_anew() -> None:
+    held = Postings(most=10)
+    posting = Posting(np.arange(4, dtype=np.int32), np.ones(4, np.float32), 4)
+    for word in ("a", "b", "c", "d"):
+        held.keep((word,), posting)
+    assert list(held) == [("c",), ("d",)]
 
 
 def test_long_passages_have_their_length(model: Model) -> None:

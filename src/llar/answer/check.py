@@ -39,6 +39,11 @@ _LIMITS = re.compile(  # small words that turn a statement into another one
     r"|több|kevesebb|csak|előtt|után|legalább|legfeljebb|mindig|minden|alatt|felett)\b",
     re.IGNORECASE,
 )
+_POSSIBLE = re.compile(  # what may be is not what is
+    r"\b(?:may|might|can|could|possibly|perhaps|puede|pueden|podría|podrían|quizás?|pot|poden"
+    r"|podria|podrien|potser|lehet|lehetséges|talán)\b",
+    re.IGNORECASE,
+)
 _NAME = re.compile(r"(?<![.!?:]\s)(?<=\s)(?:[\"'«“(¿¡]*)([^\W\d_a-zà-öø-ÿ][\w'’-]+)")
 
 
@@ -109,15 +114,24 @@ def _agrees(sentence: str, question: str, e: Evidence) -> tuple[float, str]:
         reason = f"{min(limit)!r} does not stand there in the passage"
     elif _negated(sentence, language) != _negated(e.text, language):
         reason = "one of sentence and passage is negated"
-    elif not e.header and not _in_order(groups, terms(e.text, language)):
-        reason = "the passage puts the words in another order"
-    elif e.header and _wrong_row(sentence, question, e):
+    elif not e.header:
+        reason = _wording(sentence, groups, e)
+    elif _wrong_row(sentence, question, e):
         reason = "the value stands in another row of the table"
-    elif e.header and _wrong_column(sentence, question, e):
+    elif _wrong_column(sentence, question, e):
         reason = "the value stands in another column of the table"
     else:
         reason = ""
     return covered, reason
+
+
+def _wording(sentence: str, groups: Sequence[frozenset[str]], e: Evidence) -> str:
+    """How a sentence with the right words says something else than the prose, or ""."""
+    if _POSSIBLE.search(sentence) and not _POSSIBLE.search(e.text):
+        return "the passage says that it is, not that it may be"
+    if not _in_order(groups, terms(e.text, e.hit.document.language)):
+        return "the passage puts the words in another order"
+    return ""
 
 
 def _limits(text: str) -> set[str]:

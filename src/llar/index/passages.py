@@ -39,16 +39,16 @@ class Posting(NamedTuple):
 class Postings(dict[tuple[str, ...], Posting]):
     """Words with their alternatives -> where they stand, for those asked for lately."""
 
-    LARGEST = 1 << 24  # places, 8 bytes each; then it starts anew
-
-    def __init__(self) -> None:
+    def __init__(self, most: int = 1 << 24) -> None:
+        """`most` places, 8 bytes each, are held; then it starts anew."""
         super().__init__()
+        self._most = most
         self._places = 0
 
     def keep(self, group: tuple[str, ...], posting: Posting) -> None:
         """Remember this one."""
         self._places += len(posting.places)
-        if self._places > self.LARGEST:
+        if self._places > self._most:
             self.clear()
             self._places = len(posting.places)
         self[group] = posting
