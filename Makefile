@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH ?= retrieval chunking answers pdf_tables pdf_speed ocr startup install_size embedding engine \
-	ingest search hostile crash
+	ingest search hostile crash options metrics rewriting post injection
 export LLAR_HOME ?= $(CURDIR)/.llar
 export OMP_NUM_THREADS ?= 1
 

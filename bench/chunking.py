@@ -1,201 +1,66 @@
-"""How much of what answers a question the default chunker brings back, by chunk size and overlap.
+"""How much of what answers a question each chunker brings back, by size, as Markdown tables.
 
-317 questions over three corpora with the spans that answer them (../shared/data/chunking). All
-chunks are one pool; each question takes passages in rank order until a budget of characters is
-full, the last one cut there, so every row reads the same amount. Per question, over characters:
-recall = found of the reference spans, precision = reference in what was retrieved, IoU = overlap
-by union; overlapping chunks count once. dense = all-MiniLM-L6-v2, words = BM25 of FTS5, both =
-reciprocal rank fusion (k 60).
+    python bench/chunking.py                                    # every chunker at the default size
+    python bench/chunking.py --sizes 96 160 254 --chunkers structure token --budget 1500 --k 0
 
-    python bench/chunking.py                         # the sizes of the table in docs/log.md
-    python bench/chunking.py --sizes 128 254 --overlaps 0 32 --fixed
+317 questions over three corpora with the spans that answer them (../shared/data/chunking), the
+default search. The measuring is that of `llar evaluate chunking`; here every row is followed by
+how many megabytes a second were split, without embedding.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import json
-import re
-import sqlite3
 import sys
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-
-import llar.config
-from llar.chunks import split
-from llar.models import open_embedder
-from llar.models.interface import Embedder, Matrix
-from llar.records import Block, Chunk, Document
-from llar.text.words import query_terms, terms
+import llar
+from llar.chunks import CHUNKERS
+from llar.evaluate.chunking import MEASURES, ChunkerResult, Set, evaluate_chunking, read_set
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data" / "chunking"
-EMBEDDER = "ctranslate2:all-minilm-l6-v2"
-DEPTH = 200
-
-Span = tuple[int, int]
-Hit = tuple[str, int, int]  # corpus, start, end
-
-
-class Question(NamedTuple):
-    text: str
-    corpus: str
-    spans: list[Span]
-
-
-class Scores(NamedTuple):
-    recall: float
-    precision: float
-    iou: float
-
-
-def corpora() -> dict[str, Document]:
-    documents = {}
-    for file in sorted(DATA.glob("*.md")):
-        text = file.read_text(encoding="utf-8")
-        headings = re.finditer(r"^ (=+ )+[^=\n]+(?: =+)+ *$|^#{1,6} .+$", text, re.MULTILINE)
-        blocks = tuple(
-            Block("heading", m.start(), m.end(), level=min(6, m.group().count("=") // 2 or 1))
-            for m in headings
-        )
-        documents[file.stem] = Document(
-            text, str(file), "md", file.stat().st_size, "", language="en", blocks=blocks
-        )
-    return documents
-
-
-def questions() -> list[Question]:
-    csv.field_size_limit(sys.maxsize)
-    with (DATA / "questions.csv").open(encoding="utf-8", newline="") as file:
-        return [
-            Question(
-                row["question"],
-                row["corpus_id"],
-                [(ref["start_index"], ref["end_index"]) for ref in json.loads(row["references"])],
-            )
-            for row in csv.DictReader(file)
-        ]
-
-
-def fixed(document: Document, size: int, count_tokens: Callable[[str], int]) -> list[Chunk]:
-    """The plainest chunker, to compare with: as many characters as make `size` tokens."""
-    text, chunks, at = document.text, [], 0
-    while at < len(text):
-        end = min(len(text), at + size * 5)
-        while count_tokens(text[at:end]) > size:
-            end -= max(1, (end - at) // 20)
-        chunks.append(Chunk(text[at:end], at, end))
-        at = end
-    return chunks
-
-
-def rankings(
-    pool: list[tuple[str, Chunk]], asked: list[Question], embedder: Embedder
-) -> Iterator[dict[str, list[int]]]:
-    """For each question, positions in `pool` best first, by each way of searching."""
-    vectors = embedder.embed_documents([chunk.content for _, chunk in pool])
-    queries: Matrix = np.stack([embedder.embed_query(q.text) for q in asked])
-    words = sqlite3.connect(":memory:")
-    words.execute(
-        "CREATE VIRTUAL TABLE f USING fts5(t, content='', "
-        "tokenize=\"unicode61 remove_diacritics 0 tokenchars '_'\")"
-    )
-    words.executemany(
-        "INSERT INTO f(rowid, t) VALUES (?, ?)",
-        ((i, " ".join(terms(chunk.content, "en"))) for i, (_, chunk) in enumerate(pool)),
-    )
-    for question, query in zip(asked, queries, strict=True):
-        dense = np.argsort(-(vectors @ query), kind="stable")[:DEPTH].tolist()
-        wanted = " OR ".join(
-            f'"{t}"' for found in query_terms(question.text, ["en"]) for t in found
-        )
-        lexical = [
-            row[0]
-            for row in words.execute(
-                "SELECT rowid FROM f WHERE f MATCH ? ORDER BY rank, rowid LIMIT ?", (wanted, DEPTH)
-            )
-        ]
-        fused: dict[int, float] = defaultdict(float)
-        for ranked in (dense, lexical):
-            for rank, at in enumerate(ranked, 1):
-                fused[at] += 1 / (60 + rank)
-        both = sorted(fused, key=lambda at: (-fused[at], at))
-        yield {"dense": dense, "words": lexical, "both": both}
-
-
-def retrieved(pool: list[tuple[str, Chunk]], ranked: list[int], budget: int) -> dict[str, set[int]]:
-    """Characters read, by corpus, when the budget is full."""
-    read: dict[str, set[int]] = defaultdict(set)
-    left = budget
-    for at in ranked:
-        corpus, chunk = pool[at]
-        taken = chunk.text[:left]
-        read[corpus].update(range(chunk.start, chunk.start + len(taken)))
-        left -= len(taken)
-        if not left:
-            break
-    return read
-
-
-def score(question: Question, read: dict[str, set[int]]) -> Scores:
-    wanted = {at for start, end in question.spans for at in range(start, end)}
-    found = len(wanted & read[question.corpus])
-    total = sum(map(len, read.values()))
-    return Scores(found / len(wanted), found / max(total, 1), found / (len(wanted) + total - found))
-
-
-def run(
-    label: str, chunker: Callable[[Document], list[Chunk]], embedder: Embedder, budgets: list[int]
-) -> None:
-    documents, asked = corpora(), questions()
-    started = time.perf_counter()
-    pool = [(name, chunk) for name, doc in documents.items() for chunk in chunker(doc)]
-    seconds = time.perf_counter() - started
-    ranked = list(rankings(pool, asked, embedder))
-    megabytes = sum(len(doc.text) for doc in documents.values()) / 1e6
-    mean = sum(embedder.count_tokens(chunk.content) for _, chunk in pool) / len(pool)
-    for budget in budgets:
-        for way in ranked[0]:
-            rows = [
-                score(question, retrieved(pool, found[way], budget))
-                for question, found in zip(asked, ranked, strict=True)
-            ]
-            recall, precision, iou = (sum(column) / len(rows) for column in zip(*rows, strict=True))
-            print(
-                f"{label:<14} {len(pool):>6} {mean:>7.0f} {megabytes / seconds:>6.1f} "
-                f"{budget:>7} {way:<6} {recall:>7.3f} {precision:>9.3f} {iou:>6.3f}",
-                flush=True,
-            )
 
 
 def main() -> None:
+    """Measure and print a table for each way to read."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 96, 128, 160, 200, 254])
-    parser.add_argument("--overlaps", type=int, nargs="+", default=[0], help="tokens repeated")
-    parser.add_argument("--budgets", type=int, nargs="+", default=[1500, 4000], help="characters")
-    parser.add_argument(
-        "--fixed", action="store_true", help="also windows of as many characters as fit"
-    )
-    options = parser.parse_args()
-    embedder = open_embedder(llar.config.load(), EMBEDDER)
-    print("chunker        chunks  tokens   MB/s  budget search  recall precision    IoU")
-    count = embedder.count_tokens
-    for size in options.sizes:
-        for overlap in options.overlaps:
-            chunker = partial(split, max_tokens=size, count_tokens=count, overlap=overlap)
-            run(f"{size} +{overlap}", chunker, embedder, options.budgets)
-        if options.fixed:
-            windows = partial(fixed, size=size, count_tokens=count)
-            run(f"fixed {size}", windows, embedder, options.budgets)
-    embedder.close()
+    parser.add_argument("--chunkers", nargs="+", default=list(CHUNKERS))
+    parser.add_argument("--sizes", type=int, nargs="+", default=[160])
+    parser.add_argument("--k", type=int, default=5, help="passages read; 0: no such table")
+    parser.add_argument("--budget", type=int, default=1500, help="characters read; 0: no table")
+    given = parser.parse_args()
+    config = llar.load_config()
+    found = read_set(DATA, config)
+    for k, budget in ((given.k, 0), (1, given.budget)):
+        if k and (budget or k == given.k):
+            results = evaluate_chunking(
+                found, config, given.chunkers, sizes=given.sizes, k=k, budget=budget, told=_tell
+            )
+            print(f"\n{f'{budget} characters' if budget else f'{k} passages'} read\n")
+            print(_table(found, results), flush=True)
+
+
+def _tell(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
+
+
+def _table(found: Set, results: list[ChunkerResult]) -> str:
+    head = ["chunker", "size", "chunks", "tokens", *MEASURES, "MB/s", "s"]
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    megabytes = sum(len(document.text) for document in found.documents.values()) / 1e6
+    for result in results:
+        cells = [str(result.spec), str(result.spec.max_tokens), str(result.chunks)]
+        cells.append(f"{result.tokens:.0f}")
+        for name in MEASURES:
+            mean, against = result.measures[name], result.against_first.get(name)
+            star = "*" if against and against.p < 0.05 else ""
+            cells.append(f"{mean.mean:.3f}{star} ({mean.low:.3f}-{mean.high:.3f})")
+        cells.append(f"{megabytes / result.split_seconds:.2f}")
+        cells.append(f"{result.split_seconds + result.embed_seconds:.0f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ def _ask(docs: llar.Collection, watched: Watched, question: str) -> Answer:
     """What `Collection.ask` does, with the watched model."""
     for event in answering.stream(
         question,
-        search=lambda q: docs.search(q, k=8),
+        search=lambda q: docs.explain(q, k=8),
         index=docs.index,
         chat=watched,
         embedder=docs.embedder,

@@ -1,103 +1,83 @@
-"""nDCG@10 on ../shared/data/retrieval: lexical, dense, plain RRF of both, and llar's hybrid.
+"""nDCG@10 on ../shared/data/retrieval: words, meaning, plain RRF, llar's fusion, its default.
 
-Goal: hybrid is at least as good as the better of lexical and dense on each set, and better than
-plain RRF on average. Documents are indexed as files, a document's rank is its best passage's.
+    python bench/retrieval.py [SET ...]
+
+Goal: the default is at least as good as the better of words and meaning on each set, and better
+than plain RRF on average. What was measured before and has not changed since is not run again.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import sys
-from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-
-from indexed import indexed
+from typing import Any
 
 import llar
-from llar.retrieve import Mode
+from llar.evaluate.beir import read_beir
+from llar.evaluate.indexed import of_texts
+from llar.evaluate.ranking import measures
+from llar.evaluate.retrieval import evaluate_retrieval
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data" / "retrieval"
+HOME = Path(__file__).parent / ".work" / "home"
 SETS = ("cranfield", "medline", "adi", "xquad_en", "xquad_es")
-DEPTH = 100
-RRF_K = 60
+VARIANTS: dict[str, dict[str, Any]] = {
+    "lexical": {"mode": "lexical", "query": ""},
+    "dense": {"mode": "dense", "query": ""},
+    "rrf": {"fusion": "rrf", "query": ""},
+    "hybrid": {"query": ""},
+    "default": {},
+}
+
+
+def config() -> llar.Config:
+    """The configuration, with collections and runs in bench/.work."""
+    found = llar.load_config()
+    HOME.mkdir(parents=True, exist_ok=True)
+    if not (HOME / "models").exists():
+        (HOME / "models").symlink_to(found.models_dir, target_is_directory=True)
+    return replace(found, home=HOME)
 
 
 def collection(name: str) -> llar.Collection:
-    """The set's documents as files, indexed."""
-    texts = {}
-    for line in (DATA / name / "corpus.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        text = f"{row.get('title') or ''}\n\n{row['text']}".strip()
-        if text:
-            texts[f"{row['_id']}.txt"] = text
-    return indexed(f"retrieval-{name}", texts)
+    """The set's documents, indexed; a document's path is its id."""
+    return of_texts(config(), read_beir(DATA / name))
 
 
-def questions(name: str) -> tuple[dict[str, str], dict[str, dict[str, int]]]:
+def questions(name: str) -> tuple[dict[str, str], dict[str, dict[str, float]]]:
     """(query text by id, relevant documents with their gain by query id)."""
-    queries = {
-        row["_id"]: row["text"]
-        for row in map(json.loads, (DATA / name / "queries.jsonl").read_text().splitlines())
-    }
-    relevant: dict[str, dict[str, int]] = defaultdict(dict)
-    for line in (DATA / name / "qrels" / "test.tsv").read_text().splitlines()[1:]:
-        query, document, gain = line.split("\t")
-        if int(gain) > 0:
-            relevant[query][document] = int(gain)
-    return queries, relevant
+    found = read_beir(DATA / name).questions
+    return {q.id: q.question for q in found}, {q.id: dict(q.documents) for q in found}
 
 
-def ndcg(ranked: list[str], gains: dict[str, int], k: int = 10) -> float:
-    """Järvelin and Kekäläinen (2002), gains as given, the ideal cut at k."""
-    found = sum(gains.get(d, 0) / math.log2(i + 2) for i, d in enumerate(ranked[:k]))
-    best = sorted(gains.values(), reverse=True)[:k]
-    return found / sum(g / math.log2(i + 2) for i, g in enumerate(best))
-
-
-def ranking(docs: llar.Collection, query: str, mode: Mode) -> list[str]:
-    """Documents by their best passage."""
-    hits = docs.search(query, k=DEPTH, mode=mode)
-    return list(dict.fromkeys(Path(h.document.path).stem for h in hits))
-
-
-def rrf(*rankings: list[str]) -> list[str]:
-    """Reciprocal rank fusion, Cormack, Clarke and Büttcher (2009)."""
-    scores: dict[str, float] = defaultdict(float)
-    for ranked in rankings:
-        for i, document in enumerate(ranked):
-            scores[document] += 1 / (RRF_K + i + 1)
-    return sorted(scores, key=lambda d: -scores[d])
+def ndcg(ranked: Sequence[str], gains: Mapping[str, float], k: int = 10) -> float:
+    """nDCG of one ranking of documents."""
+    return measures(ranked, gains, (k,))[f"ndcg@{k}"]
 
 
 def measure(name: str) -> dict[str, float]:
-    """Mean nDCG@10 of each method over the questions that have a relevant document."""
-    docs = collection(name)
-    queries, relevant = questions(name)
-    totals: dict[str, float] = defaultdict(float)
-    for query_id, gains in relevant.items():
-        lexical = ranking(docs, queries[query_id], "lexical")
-        dense = ranking(docs, queries[query_id], "dense")
-        hybrid = ranking(docs, queries[query_id], "hybrid")
-        methods = {"lexical": lexical, "dense": dense, "rrf": rrf(lexical, dense), "hybrid": hybrid}
-        for method, ranked in methods.items():
-            totals[method] += ndcg(ranked, gains)
-    docs.close()
-    return {method: total / len(relevant) for method, total in totals.items()}
+    """Mean nDCG@10 of each variant."""
+    found = read_beir(DATA / name)
+    figures = {}
+    for variant, settings in VARIANTS.items():
+        with of_texts(replace(config(), **settings), found) as docs:
+            figures[variant] = evaluate_retrieval(docs, found).measures["ndcg@10"].mean
+    return figures
 
 
 def main() -> None:
     """Print the table."""
-    rows = {name: measure(name) for name in sys.argv[1:] or SETS}
-    print(f"{'':<10}" + "".join(f"{m:>9}" for m in ("lexical", "dense", "rrf", "hybrid")))
-    for name, row in rows.items():
-        print(f"{name:<10}" + "".join(f"{value:9.4f}" for value in row.values()))
-    means = [
-        sum(column) / len(rows) for column in zip(*(r.values() for r in rows.values()), strict=True)
-    ]
+    print(f"{'':<10}" + "".join(f"{variant:>9}" for variant in VARIANTS))
+    rows = {}
+    for name in sys.argv[1:] or SETS:
+        rows[name] = measure(name)
+        print(f"{name:<10}" + "".join(f"{value:9.4f}" for value in rows[name].values()), flush=True)
+    means = [sum(row[v] for row in rows.values()) / len(rows) for v in VARIANTS]
     print(f"{'mean':<10}" + "".join(f"{value:9.4f}" for value in means))
-    worse = [n for n, r in rows.items() if r["hybrid"] < max(r["lexical"], r["dense"])]
-    print("hybrid is worse than the better of its parts on:", ", ".join(worse) or "none")
+    worse = [n for n, r in rows.items() if r["default"] < max(r["lexical"], r["dense"])]
+    print("the default is worse than the better of its parts on:", ", ".join(worse) or "none")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes docs/cli.md, docs/settings.md and the README's file map from the code.
+"""Writes docs/cli.md, docs/settings.md, docs/steps.md and the README's file map from the code.
 
 With --check it writes nothing and fails where one of them is stale.
 """
@@ -6,6 +6,7 @@ With --check it writes nothing and fails where one of them is stale.
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import sys
 from dataclasses import fields
@@ -15,6 +16,7 @@ import click
 
 from llar.cli import COMMANDS, cli
 from llar.config import Config
+from llar.retrieve.steps import STEPS, Kind, StepName
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -34,9 +36,12 @@ documents text/language text/words text/stopwords text/sentences text chunks
 models/interface models/__init__ models/catalogue models/sources models/pull models/wheel
 models/hub models/progress models/weights models/store models index/__init__ index/database
 index/index index/ingest index/lexical index/vectors index/filters index/migrate
-index/doctor index/examine index/repair index/salvage index retrieve
+index/doctor index/examine index/repair index/salvage index retrieve/__init__
+retrieve/query retrieve/options retrieve/steps retrieve/searcher retrieve/hybrid
+retrieve/rewrite retrieve/strategy retrieve/post retrieve
 answer/__init__ answer/followup answer/evidence answer/prompt answer/check answer collection
-watch transfer archive bundle/__init__ bundle/pack bundle/wheels bundle/install bundle cli
+watch transfer archive evaluate/__init__ evaluate/questions evaluate/runs evaluate
+bundle/__init__ bundle/pack bundle/wheels bundle/install bundle cli
 __main__
 """.split()  # noqa: SIM905
 
@@ -101,6 +106,29 @@ def settings() -> str:
     return "\n".join(rows)
 
 
+_ABOUT: dict[Kind, str] = {
+    "query": "## Before retrieval (`--query`)\n\nWhat is done to the question before anything is"
+    " searched. Several steps run in the order given.\n",
+    "strategy": "## Retrieval (`--strategy`)\n\nHow passages are found. One of these.\n",
+    "post": "## After retrieval (`--post`)\n\nWhat is done to the passages found"
+    " (`candidates` of them, 50 by default) before the best `-k` are kept.\n",
+}
+
+
+def steps() -> str:
+    """The page of every step a search can be made of."""
+    parts = [
+        "# Steps of a search\n\nGenerated from the code by `make docs`. What they are for, and"
+        " which ones help, stands in [Retrieval](retrieval.md).\n"
+    ]
+    for kind, names in STEPS.items():
+        parts.append(_ABOUT[kind])
+        for name in names:
+            about = inspect.getdoc(StepName(kind, name).load()) or ""
+            parts.append(f"### {name}\n\n{about}\n")
+    return "\n".join(parts)
+
+
 def readme() -> str:
     """The README with its file map up to date."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -128,7 +156,12 @@ def _map() -> str:
 def main() -> int:
     """Write the pages, or say which are stale."""
     stale = []
-    pages = {"docs/cli.md": command_line(), "docs/settings.md": settings(), "README.md": readme()}
+    pages = {
+        "docs/cli.md": command_line(),
+        "docs/settings.md": settings(),
+        "docs/steps.md": steps(),
+        "README.md": readme(),
+    }
     for name, text in pages.items():
         file = ROOT / name
         if "--check" not in sys.argv:

@@ -377,7 +377,7 @@ def _search(config: llar.Config, more: Callable[[], bool], searches: list[int], 
     with Collection("c", config=config) as docs:
         while more():
             mode = ("hybrid", "lexical", "dense")[searches[n] % 3]
-            hits = docs.search("ship", mode=mode, k=100)  # type: ignore[arg-type]
+            hits = docs.search("ship", mode=mode, k=100)
             assert len({h.chunk_id for h in hits}) == len(hits) > 0
             assert len({h.document.path for h in hits}) == len(hits)
             for hit in hits:

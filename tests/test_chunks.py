@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import STORE
 
-from llar.chunks import split
+from llar.chunks.structure import split
 from llar.errors import ConfigError
 from llar.records import Block, Chunk, Document, Page
 

@@ -63,7 +63,7 @@ def test_generated_pages_are_fresh_and_the_check_can_fail(tmp_path: Path) -> Non
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "  retrieve.py " in (ROOT / "README.md").read_text()
+    assert "  retrieve/hybrid.py " in (ROOT / "README.md").read_text()
 
 
 def test_every_link_between_pages_leads_somewhere() -> None:

@@ -157,8 +157,15 @@ DAMAGES = {
                      "differs from its text"),
     "title": ("UPDATE documents SET title = 'Other' WHERE id = 1", "words of its passages"),
     "metadata": ("UPDATE files SET metadata = '[]'", "metadata of a file of it is damaged"),
+    "context": ("UPDATE chunks SET context = '[1, 2' WHERE id = 1", "delimiter"),
+    "context elsewhere": ("UPDATE chunks SET context = '[0, 1]' WHERE id = 1", "to be read with"),
+    "parts": ("UPDATE chunks SET parts = '[[0, 1], [1, 2]]' WHERE id = 1", "one after the other"),
+    "parts no pairs": ("UPDATE chunks SET parts = '[[1, 2, 3]]' WHERE id = 1", "unpack"),
+    "keywords other": ("UPDATE chunks SET keywords = '[\"x\"]' WHERE id = 1", "keywords are"),
+    "keywords no texts": ("UPDATE chunks SET keywords = '[1]' WHERE id = 1", "are no texts"),
     "passage of nobody": ("INSERT INTO chunks SELECT 999, 999, start, end, kind, prefix, headings,"
-                          " first_page, last_page, text FROM chunks WHERE id = 1",
+                          " first_page, last_page, text, context, parts, keywords FROM chunks"
+                          " WHERE id = 1",
                           "'chunks' belong to a document that is not there"),
     "vectors of nobody": ("INSERT INTO vectors VALUES (999, 9, 1, x'00')", "'vectors' belong"),
     "file of nobody": ("INSERT INTO files VALUES ('/x', 999, '{}')", "'files' belong"),
@@ -177,6 +184,9 @@ DAMAGES = {
         "UPDATE manifest SET value = '{\"name\": 1}' WHERE key = 'embedder'", "'embedder' is"),
     "manifest: chunker damaged": (
         "UPDATE manifest SET value = '{\"name\": \"structure\", \"max_tokens\": 0}'"
+        " WHERE key = 'chunker'", "'chunker' is"),
+    "manifest: chunker unknown": (
+        "UPDATE manifest SET value = '{\"name\": \"axe\", \"max_tokens\": 160}'"
         " WHERE key = 'chunker'", "'chunker' is"),
 }  # fmt: skip
 

@@ -10,10 +10,11 @@ import pytest
 
 from llar import Collection
 from llar.answer import readable
-from llar.answer.evidence import Evidence, closeness
+from llar.answer.evidence import Evidence
 from llar.models.bert import BertEmbedder
 from llar.models.interface import EmbedderIdentity, Matrix
 from llar.records import Chunk, Hit, Source
+from llar.retrieve.late import closeness
 
 WORDS = {"red": (1.0, 0.0), "blue": (0.0, 1.0), "violet": (0.6, 0.8)}
 

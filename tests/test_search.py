@@ -147,7 +147,7 @@ def test_what_cannot_be_understood_is_refused(docs: Collection) -> None:
     with pytest.raises(QueryError, match="the query is empty"):
         docs.search("  ")
     with pytest.raises(QueryError, match="no search mode 'fuzzy'"):
-        docs.search("leave", mode="fuzzy")  # type: ignore[arg-type]
+        docs.search("leave", mode="fuzzy")
     with pytest.raises(QueryError, match="k must be at least 1"):
         docs.search("leave", k=0)
 

@@ -7,9 +7,10 @@ import math
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,15 +18,15 @@ import pytest
 from llar import load_config
 from llar.config import Config
 from llar.errors import CollectionError
-from llar.index.filters import parse_filter
+from llar.index.filters import Filter, parse_filter
 from llar.index.index import Index
 from llar.index.lexical import Lexical
 from llar.index.passages import Posting, Postings, best
 from llar.index.vectors import Vectors
-from llar.models import open_embedder
+from llar.models import open_chat, open_embedder
 from llar.models.interface import Embedder, Matrix
-from llar.records import Chunk, Document
-from llar.retrieve import search
+from llar.records import Chunk, Document, Hit
+from llar.retrieve import Searcher, options
 from llar.text.words import query_terms
 
 WORDS = [a + b for a in "bcdfgklmnprst" for b in ("ala", "ero", "ipu", "omi", "uta", "yne")]
@@ -101,6 +102,18 @@ class Model:
         return {i: s / most for i, s in scores.items()}
 
 
+def search(
+    model: Model, vectors: Vectors, query: str, *, filters: Sequence[Filter] = (), **given: Any
+) -> list[Hit]:
+    """What a collection's search does, over this index."""
+    chosen = options(model.config, filters=filters, query="none", **given)
+    searcher = Searcher(
+        model.index, vectors, lambda: model.embedder, lambda: open_chat(model.config, "fake:say:"),
+        model.config, chosen,
+    )  # fmt: skip
+    return searcher.search(query).hits
+
+
 @pytest.fixture
 def model(home: Path) -> Iterator[Model]:
     config = load_config({"embedder": f"fake:hash-{DIMENSION}"})
@@ -128,7 +141,7 @@ def _check(model: Model, vectors: Vectors) -> None:
         }
         assert here == pytest.approx(reference, abs=1e-6)
 
-        hits = search(model.index, vectors, lambda: model.embedder, query, mode="lexical", k=7)
+        hits = search(model, vectors, query, mode="lexical", k=7)
         wanted = sorted(
             (i for i in reference if reference[i] > 0), key=lambda i: (-round(reference[i], 6), i)
         )
@@ -136,12 +149,12 @@ def _check(model: Model, vectors: Vectors) -> None:
 
         vector = model.embedder.embed_query(query)
         cosines = {i: float(v.astype(np.float64) @ vector) for i, v in model.vectors.items()}
-        hits = search(model.index, vectors, lambda: model.embedder, query, mode="dense", k=7)
+        hits = search(model, vectors, query, mode="dense", k=7)
         wanted = sorted(cosines, key=lambda i: (-round(cosines[i], 6), i))
         assert [h.chunk_id for h in hits] == wanted[:7]
         assert [h.score for h in hits] == pytest.approx([cosines[i] for i in wanted[:7]], abs=1e-6)
 
-        hits = search(model.index, vectors, lambda: model.embedder, query, k=7)
+        hits = search(model, vectors, query, k=7)
         total = {i: reference[i] + 0.75 * cosines[i] for i in cosines}
         wanted = sorted(total, key=lambda i: (-round(total[i], 6), i))
         assert [h.chunk_id for h in hits] == wanted[:7]
@@ -167,9 +180,9 @@ def test_every_mode_is_exact_after_every_change(model: Model) -> None:
     assert len(view.ids) == view.count == len(model.words), "no places of removed passages are left"
     for path in list(model.ids):
         model.remove(path)
-    assert search(model.index, vectors, lambda: model.embedder, "bala", k=3) == []
+    assert search(model, vectors, "bala", k=3) == []
     model.put("/d/again", ["bala"])
-    assert len(search(model.index, vectors, lambda: model.embedder, "bala", k=3)) == 1
+    assert len(search(model, vectors, "bala", k=3)) == 1
 
 
 def test_what_another_process_writes_is_found(model: Model) -> None:
@@ -200,8 +213,7 @@ def test_filters_are_exact_and_follow_changes(model: Model) -> None:
             vector = model.embedder.embed_query(query)
             reference = model.bm25([[w] for w in query.split()])
             total = {i: reference[i] + 0.75 * float(model.vectors[i] @ vector) for i in half}
-            hits = search(
-                model.index, vectors, lambda: model.embedder, query, k=9,
+            hits = search(model, vectors, query, k=9,
                 filters=[parse_filter(condition)],
             )  # fmt: skip
             wanted = sorted(total, key=lambda i: (-round(total[i], 6), i))[:9]
@@ -324,7 +336,7 @@ def test_languages_are_those_of_the_passages_that_are_left(model: Model) -> None
 def test_damaged_vectors_are_an_error(model: Model, damage: str, why: str) -> None:
     model.index.database.connection.execute(damage)
     with pytest.raises(CollectionError, match=why) as caught:
-        search(model.index, Vectors(model.index), lambda: model.embedder, "bala")
+        search(model, Vectors(model.index), "bala")
     assert caught.value.fix == "llar doctor -c c --repair"
 
 
@@ -336,7 +348,7 @@ def test_vectors_that_are_no_numbers_are_an_error(model: Model) -> None:
     vectors = Vectors(model.index)
     for _ in range(2):
         with pytest.raises(CollectionError, match="no numbers"):
-            search(model.index, vectors, lambda: model.embedder, "bala")
+            search(model, vectors, "bala")
 
 
 def test_the_best_are_those_of_a_full_sort() -> None:

@@ -47,8 +47,7 @@ def split(asked: Mapping[str, Any]) -> dict[str, Any]:
     with Parsers(CONFIG) as parsers:
         for _, parsed in parsers.parse(sorted(Path(asked["folder"]).rglob("*.txt"))):
             assert isinstance(parsed, Document), parsed
-            limit = CONFIG.chunk_tokens
-            found = chunking.split(parsed, max_tokens=limit, count_tokens=embedder.count_tokens)
+            found = chunking.split(parsed, chunking.configured(CONFIG, embedder), embedder)
             texts += [chunk.content for chunk in found]
     Path(asked["into"]).write_text(json.dumps(texts), encoding="utf-8")
     return {"chunks": len(texts)}

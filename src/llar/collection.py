@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from . import answer as answering
+from . import chunks as chunking
 from . import retrieve
 from .config import Config, load
-from .errors import QueryError
+from .errors import CollectionError, QueryError
 from .index import ingest
 from .index.filters import Filter, parse_filter
 from .index.index import Index, collection_names, delete_collection
@@ -19,6 +22,7 @@ from .index.vectors import Vectors
 from .models import open_chat, open_embedder
 from .models.interface import ChatModel, Embedder
 from .records import Answer, Document, Hit, Message, MetadataValue, Sentence
+from .retrieve.options import Steps
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -29,13 +33,23 @@ class Collection:
     Safe to use from several threads; several processes may have the same collection open.
     """
 
-    def __init__(self, name: str | None = None, *, config: Config | None = None) -> None:
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        config: Config | None = None,
+        home: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Without `config`, as `load_config()` reads it. `home` is where the collection is kept,
+        where that is not the configured home, which then holds only the models."""
         self.config = config or load()
         self.name = name or self.config.collection
+        self.place = replace(self.config, home=Path(home)) if home else self.config
         self._index: Index | None = None
         self._vectors: Vectors | None = None
         self._embedder: Embedder | None = None
         self._chat: dict[str, ChatModel] = {}
+        self._models: dict[str, Any] = {}  # that steps of a search opened
 
     def __enter__(self) -> Collection:
         return self
@@ -45,23 +59,24 @@ class Collection:
 
     def close(self) -> None:
         """Release the models and the file."""
-        for model in (*self._chat.values(), self._embedder, self._index):
+        for model in (*self._chat.values(), *self._models.values(), self._embedder, self._index):
             if model is not None:
                 model.close()
         self._chat.clear()
+        self._models.clear()
         self._embedder = self._index = self._vectors = None
 
     @property
     def index(self) -> Index:
         """The collection on disk. Raises UnknownCollection before anything was added."""
         if self._index is None:
-            self._index = Index.open(self.config, self.name)
+            self._index = Index.open(self.place, self.name)
         return self._index
 
     @property
     def embedder(self) -> Embedder:
         """The model the collection's vectors are from; of a new one, the configured model."""
-        exists = self.name in collection_names(self.config)
+        exists = self.name in collection_names(self.place)
         name = self.index.embedder.name if exists else self.config.embedder
         if self._embedder is None or self._embedder.identity.name != name:
             if self._embedder is not None:  # the collection was re-embedded meanwhile
@@ -78,18 +93,25 @@ class Collection:
         metadata: Mapping[str, MetadataValue] | None = None,
         progress: Callable[[Progress], None] | None = None,
         password: str | None = None,
+        chunker: str | None = None,
     ) -> Report:
         """Index files and folders, recursively; what is unchanged costs one read.
+
+        `chunker` (NAME or NAME:key=value,...) is that of a new collection; the configured one
+        where none is named. Raises CollectionError where the collection has another.
 
         A file that cannot be read is listed in `failed` with the reason; the others go on. A new
         collection that would hold nothing because all failed is not made. `password` is tried
         on locked files and kept nowhere.
         """
         embedder = self.embedder
-        created = self._index is None and self.name not in collection_names(self.config)
-        if self._index is None:
-            chunker = self._chunker(embedder)
-            self._index = Index.create(self.config, self.name, embedder.identity, chunker)
+        created = self._index is None and self.name not in collection_names(self.place)
+        if created:
+            spec = chunking.configured(self.config, embedder, chunker or "")
+            manifest = spec.as_manifest()
+            self._index = Index.create(self.place, self.name, embedder.identity, manifest)
+        if chunker:
+            self._check_chunker(chunker)
         report = ingest.add(
             self.index,
             _paths(paths),
@@ -99,10 +121,10 @@ class Collection:
             progress=progress,
             password=password,
         )
-        if created and report.failed and not self._index.counts()["files"]:
-            self._index.close()
+        if created and report.failed and not self.index.counts()["files"]:
+            self.index.close()
             self._index = self._vectors = None
-            delete_collection(self.config, self.name, only_unused=True)
+            delete_collection(self.place, self.name, only_unused=True)
         return report
 
     def sync(
@@ -123,16 +145,24 @@ class Collection:
         )
 
     def reembed(
-        self, embedder: str | None = None, *, progress: Callable[[Progress], None] | None = None
+        self,
+        embedder: str | None = None,
+        *,
+        chunker: str | None = None,
+        progress: Callable[[Progress], None] | None = None,
     ) -> int:
         """Chunk and embed every document anew, with this embedder or the configured one.
+
+        `chunker` is the new chunker; the collection's own where none is named. Its size is the
+        configured one.
 
         Searches go on with the old vectors until the last moment; a run that was interrupted is
         continued by the next. Returns the number of chunks.
         """
         model = open_embedder(self.config, embedder or self.config.embedder)
         try:
-            return reembed(self.index, model, self._chunker(model), progress=progress)
+            spec = chunking.configured(self.config, model, chunker or str(self.index.spec))
+            return reembed(self.index, model, spec, progress=progress)
         finally:
             model.close()
 
@@ -144,23 +174,68 @@ class Collection:
 
     def search(
         self,
-        query: str,
+        question: str,
         *,
         k: int = 10,
-        mode: retrieve.Mode = "hybrid",
+        mode: str | None = None,
         filters: Sequence[str | Filter] = (),
+        query: Steps = None,
+        strategy: str | None = None,
+        post: Steps = None,
+        model: str | None = None,
     ) -> list[Hit]:
-        """The k passages that fit `query` best, best first. Filters read like "year>=2023"."""
-        _check_text(query)
+        """The k passages that fit `question` best, best first. Filters read like "year>=2023".
+
+        `query`, `strategy` and `post` name steps before, in and after retrieval (see
+        retrieve/steps.py); None takes those configured. `model` is for steps that ask one.
+        """
+        return self.explain(
+            question, k=k, mode=mode, filters=filters, query=query, strategy=strategy, post=post,
+            model=model,
+        ).hits  # fmt: skip
+
+    def explain(
+        self,
+        question: str,
+        *,
+        k: int = 10,
+        mode: str | None = None,
+        filters: Sequence[str | Filter] = (),
+        query: Steps = None,
+        strategy: str | None = None,
+        post: Steps = None,
+        model: str | None = None,
+    ) -> retrieve.Result:
+        """Like `search`, with the query that was made of the question and every step."""
+        _check_text(question)
+        return self.searcher(
+            k=k, mode=mode, filters=filters, query=query, strategy=strategy, post=post, model=model
+        ).search(question)
+
+    def searcher(
+        self,
+        *,
+        k: int = 10,
+        mode: str | None = None,
+        filters: Sequence[str | Filter] = (),
+        query: Steps = None,
+        strategy: str | None = None,
+        post: Steps = None,
+        model: str | None = None,
+    ) -> retrieve.Searcher:
+        """What one search is made with, for those who want to take its steps themselves."""
         parsed = [parse_filter(f) if isinstance(f, str) else f for f in filters]
-        return retrieve.search(
+        options = retrieve.options(
+            self.config, k=k, mode=mode, query=query, strategy=strategy, post=post, filters=parsed
+        )
+        return retrieve.Searcher(
             self.index,
             self._matrix(),
             lambda: self.embedder,
-            query,
-            k=k,
-            mode=mode,
-            filters=parsed,
+            lambda: self.chat_model(model),
+            self.config,
+            options,
+            models=self._models,
         )
 
     def ask(
@@ -170,10 +245,17 @@ class Collection:
         model: str | None = None,
         history: Sequence[Message] = (),
         k: int = 8,
+        mode: str | None = None,
         filters: Sequence[str | Filter] = (),
+        query: Steps = None,
+        strategy: str | None = None,
+        post: Steps = None,
     ) -> Answer:
         """Answer from the documents with verbatim citations, or abstain."""
-        for event in self.ask_stream(question, model=model, history=history, k=k, filters=filters):
+        for event in self.ask_stream(
+            question, model=model, history=history, k=k, mode=mode, filters=filters, query=query,
+            strategy=strategy, post=post,
+        ):  # fmt: skip
             if isinstance(event, Answer):
                 return event
         raise AssertionError("a stream of an answer ends with the answer")
@@ -185,7 +267,11 @@ class Collection:
         model: str | None = None,
         history: Sequence[Message] = (),
         k: int = 8,
+        mode: str | None = None,
         filters: Sequence[str | Filter] = (),
+        query: Steps = None,
+        strategy: str | None = None,
+        post: Steps = None,
     ) -> Iterator[Sentence | Answer]:
         """Like `ask`: each sentence as soon as it is written and checked, then the Answer."""
         _check_text(question)
@@ -193,13 +279,16 @@ class Collection:
             raise QueryError("the question is empty")
         return answering.stream(
             question,
-            search=lambda q: self.search(q, k=k, filters=filters),
+            search=lambda q: self.explain(
+                q, k=k, mode=mode, filters=filters, query=query, strategy=strategy, post=post,
+                model=model,
+            ),
             index=self.index,
             chat=self.chat_model(model),
             embedder=self.embedder,
             config=self.config,
             history=history,
-        )
+        )  # fmt: skip
 
     def chat_model(self, name: str | None = None) -> ChatModel:
         """The model that writes answers, loaded on first use."""
@@ -213,9 +302,15 @@ class Collection:
         ids = sorted({f.document_id for f in self.index.files()})
         return [self.index.document(i) for i in ids]
 
-    def _chunker(self, embedder: Embedder) -> dict[str, str | int]:
-        limit = self.config.chunk_tokens or embedder.max_tokens
-        return {"name": "structure", "max_tokens": min(limit, embedder.max_tokens)}
+    def _check_chunker(self, chunker: str) -> None:
+        """Refuse to add to a collection by another chunker than its own."""
+        has = self.index.spec
+        wanted = chunking.parse_spec(chunker, has.max_tokens)
+        if wanted != has:
+            raise CollectionError(
+                f"collection {self.name!r} is chunked by {str(has)!r}, not by {str(wanted)!r}",
+                fix=f"llar reembed -c {self.name} --chunker {wanted}",
+            )
 
     def _matrix(self) -> Vectors:
         if self._vectors is None:

@@ -11,7 +11,7 @@ import math
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -73,6 +73,29 @@ class Config:
     chunk_tokens: int = _setting(
         160, "Longest chunk of new collections, in the embedder's tokens; 0 takes its own limit."
     )
+    mode: str = _setting("hybrid", "How passages are found: hybrid, dense or lexical.")
+    fusion: str = _setting("weighted", "How both scores are joined: weighted, adaptive or rrf.")
+    dense_weight: float = _setting(
+        0.0,
+        "Weight of a cosine beside a word score of at most 1; 0: by the passage's language.",
+    )
+    query: str = _setting("prf-dense", "Steps before retrieval, as --query takes them.")
+    strategy: str = _setting("single", "How to retrieve, as --strategy takes it.")
+    post: str = _setting("", "Steps after retrieval, as --post takes them.")
+    reranker: str = _setting(
+        "late", "What --post rerank takes without an argument: late, or a model as backend:name."
+    )
+    compressor: str = _setting(
+        "ctranslate2:llmlingua-2-bert-base", "Model of --post llmlingua2, as backend:name."
+    )
+    candidates: int = _setting(50, "Passages that the steps after retrieval choose from.")
+    chunker: str = _setting(
+        "structure",
+        "How new collections split documents: NAME or NAME:key=value,... (llar add --chunker).",
+    )
+    wordnet: Path = _setting(  # noqa: RUF009 - it makes a field
+        Path("/usr/share/wordnet"), "Folder of WordNet's files, for synonyms and hypernyms."
+    )
     lock_timeout: float = _setting(60.0, "Seconds to wait for another process that is writing.")
 
     @property
@@ -86,7 +109,7 @@ class Config:
         return self.home / "collections"
 
 
-_AT_LEAST_ONE = ("passages", "max_answer_tokens", "max_file_mb", "parse_memory_mb")
+_AT_LEAST_ONE = ("passages", "candidates", "max_answer_tokens", "max_file_mb", "parse_memory_mb")
 
 
 def load(flags: Mapping[str, Any] | None = None, *, env: Mapping[str, str] | None = None) -> Config:
@@ -111,6 +134,17 @@ def load(flags: Mapping[str, Any] | None = None, *, env: Mapping[str, str] | Non
         values[name] = _convert(name, value, f"setting {name}")
     values["home"] = home
     return Config(**values)
+
+
+def changed(config: Config, values: Mapping[str, Any], where: str) -> Config:
+    """The configuration with these settings in the place of its own.
+
+    Raises ConfigError as `load`, with `where` they stand; secrets and the home cannot be changed.
+    """
+    fixed = {f.name for f in fields(Config) if f.metadata["secret"]} | {"home"}
+    for name in values.keys() & fixed:
+        raise ConfigError(f"{where}: {name!r} cannot be set here")
+    return replace(config, **{k: _convert(k, v, f"{where}: {k}") for k, v in values.items()})
 
 
 def _check_variables(env: Mapping[str, str]) -> None:
@@ -155,6 +189,6 @@ def _convert(name: str, value: Any, where: str) -> Any:
         raise ConfigError(f"{where}: must not be negative, got {value!r}")
     if name in _AT_LEAST_ONE and converted < 1:
         raise ConfigError(f"{where}: must be at least 1, got {value!r}")
-    if name in ("chat_model", "embedder", "collection") and not converted:
+    if name in ("chat_model", "embedder", "collection", "chunker") and not converted:
         raise ConfigError(f"{where}: must not be empty")
     return converted

@@ -20,7 +20,8 @@ LlarError
 │   ├── EmbedderMismatch   opened with another embedder than it was built with
 │   └── SchemaMismatch     written by another version of llar
 ├── BundleError            a bundle or exported collection is damaged, or in the way of what is here
-└── QueryError             a filter, mode or option of a search that cannot be understood
+├── QueryError             a filter, mode or option of a search that cannot be understood
+└── EvaluationError        questions, judgements or scores that cannot be measured with
 """
 
 from __future__ import annotations
@@ -120,3 +121,7 @@ class BundleError(LlarError):
 
 class QueryError(LlarError):
     """A filter, mode or option of a search that cannot be understood."""
+
+
+class EvaluationError(LlarError):
+    """Questions, judgements or scores that nothing can be measured with."""

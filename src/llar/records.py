@@ -6,14 +6,20 @@ exclusive; pages count from 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 BlockKind = Literal["heading", "text", "list", "table", "code"]
 ChunkKind = Literal["text", "table", "code"]
 Role = Literal["system", "user", "assistant"]
 MetadataValue = str | int | float | bool
+
+_STOP = re.compile(r"[.!?…。！？][\"'”’»)\]]*\s|\n")
+
+BETWEEN = "\n\n"  # between parts of one passage: no sentence goes on over it
+GAP = " … "  # between parts of a passage that compression left, more than a sentence apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,11 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A passage to index. `text == document.text[start:end]`, always.
+    """A passage to index. `text == document.text[start:end]`, but for one put together of `parts`.
+
+    `parts` are spans of the document, in order and apart; `text` is theirs with `BETWEEN` between
+    them, and `start` and `end` are those of the whole. `spans` says it for both kinds, `place` and
+    `local` translate offsets.
 
     `prefix` repeats what the passage needs to be understood but does not contain itself (for a
     table: caption, header and delimiter rows); it is indexed with the text and never quoted.
@@ -77,6 +87,38 @@ class Chunk:
     headings: tuple[str, ...] = ()  # path from the document's top to the passage
     first_page: int | None = None
     last_page: int | None = None
+    context: tuple[int, int] | None = None  # span of the document to read where this one matched
+    keywords: tuple[str, ...] = ()
+    parts: tuple[tuple[int, int], ...] = ()  # where it is not one stretch of the document
+    position: tuple[int, int] | None = None  # n of m in its document, from 1
+
+    @property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """The stretches of the document that it holds, one for most."""
+        return self.parts or ((self.start, self.end),)
+
+    def place(self, offset: int) -> int:
+        """Where in the document the character at `offset` of `text` stands.
+
+        `len(text)` gives `end`. Between two parts, it is the end of the first.
+        """
+        for start, end in self.parts:
+            if offset <= end - start:
+                return start + offset
+            offset = max(offset - (end - start) - len(BETWEEN), 0)
+        return self.end if self.parts else self.start + offset
+
+    def local(self, place: int) -> int:
+        """Where in `text` the document's character at `place` stands; the reverse of `place`.
+
+        What lies between two parts is the end of the first.
+        """
+        at = 0
+        for start, end in self.spans:
+            if place <= end:
+                return at + max(place - start, 0) if place >= start else max(at - len(BETWEEN), 0)
+            at += end - start + len(BETWEEN)
+        return len(self.text)
 
     @property
     def content(self) -> str:
@@ -147,6 +189,7 @@ class Source:
     format: str = ""
     language: str | None = None
     recognised: str = ""  # pages whose text was recognised from pictures: "1, 3-5"
+    date: str | None = None  # ISO 8601: when it was created, or else modified
 
     def is_recognised(self, page: int | None) -> bool:
         """Whether a page's text was recognised from a picture, so that it may be misread."""
@@ -166,14 +209,28 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage found. `parts` are the scores that made up `score`, by method."""
+    """A passage found. `parts` are the scores that made up `score`, by method.
+
+    Spans are of the document's text. `matched` are the indexed passages that were found, where
+    `chunk` was widened to be read. `kept` is what compression left of it, None for all.
+    """
 
     document: Source
     chunk: Chunk
     chunk_id: int
     score: float
     parts: Mapping[str, float] = field(default_factory=dict)
-    highlights: tuple[tuple[int, int], ...] = ()  # spans of the document's text
+    highlights: tuple[tuple[int, int], ...] = ()
+    matched: tuple[tuple[int, int], ...] = ()
+    kept: tuple[tuple[int, int], ...] | None = None
+
+    @property
+    def content(self) -> str:
+        """What a model is shown of it: the chunk's content, or what compression left of it."""
+        if self.kept is None:
+            return self.chunk.content
+        here = [(self.chunk.local(start), self.chunk.local(end)) for start, end in self.kept]
+        return replace(self.chunk, text=joined(self.chunk.text, here)).content
 
     def as_json(self) -> dict[str, Any]:
         """The hit as programs get it: flat, with pages and offsets at the top."""
@@ -185,13 +242,41 @@ class Hit:
             "kind": self.chunk.kind,
             "start": self.chunk.start,
             "end": self.chunk.end,
+            "spans": [list(span) for span in self.chunk.spans],
+            "context": list(self.chunk.context) if self.chunk.context else None,
+            "position": list(self.chunk.position) if self.chunk.position else None,
+            "keywords": list(self.chunk.keywords),
             "prefix": self.chunk.prefix,
             "text": self.chunk.text,
             "highlights": [list(span) for span in self.highlights],
+            "matched": [list(span) for span in self.matched],
+            "kept": None if self.kept is None else [list(span) for span in self.kept],
             "score": self.score,
             "parts": dict(self.parts),
             "chunk_id": self.chunk_id,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A statement worked out from the cells of a table; it need not stand in any document.
+
+    `hits` are the rows that went in, as exact spans; `how` is the query that was run.
+    """
+
+    text: str
+    value: str
+    how: str
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a search, for those who want to see it: what went in and what came out."""
+
+    name: str
+    seconds: float
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +299,7 @@ class Sentence:
     supported: bool
     citations: tuple[int, ...] = ()  # numbers of the citations that support it
     reason: str = ""  # why it is not supported
+    computed: bool = False  # worked out from the cells cited; it stands nowhere itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +316,22 @@ class Answer:
     usage: Usage
     timings: Mapping[str, float]  # seconds by step
     prompt: tuple[Message, ...] = ()  # what was sent to the model; empty where it was not asked
+    steps: tuple[Step, ...] = ()  # of the search
+
+
+def joined(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    """What compression left of a text: these spans of it, in order.
+
+    `GAP` stands where a sentence or a line ends in what was left out; a space stands for words
+    left out of one sentence.
+    """
+    found, last = "", None
+    for start, end in spans:
+        if last is not None:
+            found += GAP if _STOP.search(text, last - 1, start + 1) else " "
+        found += text[start:end]
+        last = end
+    return found
 
 
 def to_json(record: Any) -> Any:

@@ -17,7 +17,9 @@ from ..config import Config
 from ..index.index import Index
 from ..index.lexical import Lexical
 from ..models.interface import ChatModel, Embedder, Options
-from ..records import Answer, Citation, Hit, Message, Piece, Sentence, Usage
+from ..records import Answer, Citation, Computed, Hit, Message, Piece, Sentence, Step, Usage
+from ..retrieve import Result
+from ..retrieve.post.order import unmoved
 from ..text import sentences
 from ..text.language import detect_query
 from . import evidence as evidences
@@ -38,7 +40,7 @@ NOT_FOUND = {
     "hu": "Ezekben a dokumentumokban nem található.",
 }
 
-Search = Callable[[str], list[Hit]]
+Search = Callable[[str], Result]
 
 _MARKER = re.compile(r"^(?:[-*+•▪‣◦–]|\(?\d{1,3}[.)]|\(?[a-z]\))\s+(?=\S)")
 _ROLE = re.compile(r":[a-z][\w:+.-]*:`~?([^`<>]+?)(?:\s*<[^`<>]*>)?`")
@@ -53,6 +55,14 @@ class _Draft:
     timings: dict[str, float] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
     prompt: tuple[Message, ...] = ()
+    steps: list[Step] = field(default_factory=list)
+    computed: tuple[Computed, ...] = ()  # by the latest search
+
+    def looked_up(self, found: Result) -> list[Hit]:
+        """The hits of a search, whose steps are kept, and what it computed."""
+        self.steps += found.steps
+        self.computed = found.computed
+        return found.hits
 
     def cites(self, e: Evidence) -> bool:
         """Is this span among the citations?"""
@@ -62,19 +72,25 @@ class _Draft:
 
     def cite(self, found: Sequence[Evidence]) -> tuple[int, ...]:
         """The numbers of the citations for these spans, made where they are new."""
-        numbers = []
-        for e in found:
-            same = (
-                c.n
-                for c in self.citations
-                if (c.document, c.start, c.end) == (e.hit.document, e.start, e.end)
-            )
-            n = next(same, 0)
-            if not n:
-                n = len(self.citations) + 1
-                self.citations.append(Citation(n, e.hit.document, e.page, e.start, e.end, e.text))
-            numbers.append(n)
-        return tuple(numbers)
+        return tuple(
+            self._number(Citation(0, e.hit.document, e.page, e.start, e.end, e.text)) for e in found
+        )
+
+    def cite_whole(self, hits: Sequence[Hit]) -> tuple[int, ...]:
+        """The same for passages as they are."""
+        return tuple(
+            self._number(Citation(0, h.document, c.first_page, c.start, c.end, c.text))
+            for h in hits
+            for c in [h.chunk]
+        )
+
+    def _number(self, new: Citation) -> int:
+        """The number of a citation; the one it has where the same span is cited already."""
+        for c in self.citations:
+            if (c.document, c.start, c.end) == (new.document, new.start, new.end):
+                return c.n
+        self.citations.append(replace(new, n=len(self.citations) + 1))
+        return len(self.citations)
 
 
 def stream(
@@ -92,14 +108,16 @@ def stream(
 
     reading = Reading(question, question)
     with _timed(draft, "search"):
-        hits, ranked, answerable = _looked_up(reading, search, index, embedder)
-    if history and (leans(question) or not answerable):
+        hits, ranked, answerable = _looked_up(reading, search, index, embedder, draft)
+    if history and (leans(question) or not (answerable or draft.computed)):
         with _timed(draft, "rewrite"):
             reading = read(question, history, chat, config)
         with _timed(draft, "search"):
-            hits, ranked, answerable = _looked_up(reading, search, index, embedder)
+            hits, ranked, answerable = _looked_up(reading, search, index, embedder, draft)
     question = reading.whole
-    if answerable:
+    if draft.computed and not reading.leans:
+        yield from _computed(draft)
+    elif answerable:
         yield from _written(question, hits, ranked, draft, chat, embedder, config)
         if not any(s.supported for s in draft.sentences):
             yield from _quoted(ranked[:2], draft)
@@ -109,7 +127,7 @@ def stream(
 
 
 def _looked_up(
-    reading: Reading, search: Search, index: Index, embedder: Embedder
+    reading: Reading, search: Search, index: Index, embedder: Embedder, draft: _Draft
 ) -> tuple[list[Hit], list[Evidence], bool]:
     """The passages for a question, their evidence, best first, and whether it answers."""
 
@@ -121,12 +139,14 @@ def _looked_up(
         lexical = Lexical(index, evidences.question_groups(reading.whole, hits))
         return evidences.answerable(reading.whole, found, lexical, embedder)
 
-    hits = search(reading.whole)
+    hits = draft.looked_up(search(reading.whole))
     if not reading.leans:
         found = ranked(reading.whole, hits)
         return hits, found, answers(hits, found)
+    hits = unmoved(hits)  # two searches become one ranking, which is the order to read in
     known = {h.chunk_id for h in hits}
-    hits += [h for h in search(reading.asked) if h.chunk_id not in known]
+    asked = unmoved(draft.looked_up(search(reading.asked)))
+    hits += [h for h in asked if h.chunk_id not in known]
     whole = {(e.passage, e.start): e for e in ranked(reading.whole, hits)}
     mixed = [_mixed(e, whole[e.passage, e.start]) for e in ranked(reading.asked, hits)
              if (e.passage, e.start) in whole]  # fmt: skip
@@ -159,7 +179,7 @@ def _written(
     """What the model writes, checked sentence by sentence."""
     prompt = build(question, hits, chat, config)
     draft.prompt = prompt.messages
-    usable = [e for e in ranked if e.passage <= prompt.shown]
+    usable = [e for e in ranked if e.passage in prompt.numbers and e.shown]
     options = Options(max_tokens=config.max_answer_tokens, temperature=config.temperature)
     said: set[str] = set()
     language = hits[0].document.language
@@ -223,6 +243,14 @@ def _checked(
     yield sentence
 
 
+def _computed(draft: _Draft) -> Iterator[Sentence]:
+    """What the search worked out, cited by all that went in; the model has no part in it."""
+    for found in draft.computed:
+        sentence = Sentence(found.text, True, draft.cite_whole(found.hits), computed=True)
+        draft.sentences.append(sentence)
+        yield sentence
+
+
 def _quoted(ranked: Sequence[Evidence], draft: _Draft) -> Iterator[Sentence]:
     """These spans as sentences of the answer, where they are nearly as good as the first."""
     for e in ranked:
@@ -259,6 +287,7 @@ def _finish(question: str, hits: Sequence[Hit], draft: _Draft, chat: ChatModel) 
         usage=draft.usage,
         timings=draft.timings,
         prompt=draft.prompt,
+        steps=tuple(draft.steps),
     )
 
 

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..models.interface import Embedder
+from ..retrieve import embed_spans
 from ..text.words import query_terms, terms
-from .evidence import Evidence, cells, embed_spans
+from .evidence import Evidence, cells
 
 COPY = 0.6  # share of the evidence's content words from which a sentence is a copy of it
 ORDER = 0.75  # share of a sentence's words that must come in the order of the evidence

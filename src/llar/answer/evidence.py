@@ -6,14 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from ..index.lexical import Lexical
-from ..models.interface import Embedder, Matrix, TokenEmbedder
+from ..models.interface import Embedder, TokenEmbedder
 from ..records import Hit
-from ..retrieve import embed_query
+from ..retrieve import embed_query, embed_spans
+from ..retrieve.late import closeness
 from ..text import sentences
 from ..text.words import query_terms, terms
+from .orders import is_order, speaks_of_question
 
 CELL = re.compile(r"(?<!\\)\|")
 
@@ -47,14 +47,6 @@ _ASKING = re.compile(  # words that say what kind of answer is wanted, not what 
     r"|(?:name|names) of|qué (?:cantidad|número|tipos?) (?:de )?|quina quantitat|mennyi|hány)\b",
     re.IGNORECASE,
 )
-_TO_THE_MODEL = re.compile(  # orders to whoever reads this for a user, not facts
-    r"\b(?:ignore|disregard|forget|ignora|olvida|oblida)\b[^.]{0,40}\b"
-    r"(?:instruc|prompt|above|previous|anterior|utasít)"
-    r"|\b(?:answer|respond to|reply to) (?:every|all|any|each) (?:question|prompt|user)"
-    r"|\bsystem prompt\b|\byou are (?:now )?(?:an? )?(?:AI|assistant|chatbot|language model)\b"
-    r"|\b(?:responde|contesta) (?:a )?(?:todas|cualquier|totes|qualsevol)\b",
-    re.IGNORECASE,
-)
 _DELIMITER = re.compile(r"\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*")
 
 
@@ -78,6 +70,12 @@ class Evidence:
         return self.hit.chunk.first_page
 
     @property
+    def shown(self) -> bool:
+        """Whether a model is shown any of it: compression may have left it out."""
+        kept = self.hit.kept
+        return kept is None or any(a < self.end and self.start < b for a, b in kept)
+
+    @property
     def embedded(self) -> str:
         """What its meaning is taken from: the span under its nearest heading or header."""
         above = self.header or (self.hit.chunk.headings[-1] if self.hit.chunk.headings else "")
@@ -99,8 +97,8 @@ def collect(hits: Sequence[Hit]) -> list[Evidence]:
         for start, end, header in spans:
             text = hit.chunk.text[start:end]
             words = frozenset(terms(f"{text}\n{header}", hit.document.language))
-            at = hit.chunk.start
-            found.append(Evidence(hit, number, at + start, at + end, text, header, words=words))
+            place = hit.chunk.place(start), hit.chunk.place(end)
+            found.append(Evidence(hit, number, *place, text, header, words=words))
     return found
 
 
@@ -109,11 +107,11 @@ def rank(
 ) -> list[Evidence]:
     """The same evidence with its scores, best first.
 
-    Left out is what says no more than the question does, such as a title, and what does not speak
-    of what is asked (`_speaks_of`). A score joins three things: how many of the question's words
-    the span holds (half of it by itself, half together with its headings and header), its cosine
-    to the question, and the score of its passage. Where the embedder does not know the language
-    the cosine counts little.
+    Left out is what says no more than the question does, such as a title, what does not speak of
+    what is asked (`_speaks_of`), and what tells how to answer the question (orders.py). A score
+    joins three things: how many of the question's words the span holds (half of it by itself, half
+    together with its headings and header), its cosine to the question, and the score of its
+    passage. Where the embedder does not know the language the cosine counts little.
     """
     if not evidence:
         return []
@@ -125,6 +123,8 @@ def rank(
         language = e.hit.document.language
         around = e.words | frozenset(terms(e.context, language))
         if e.words <= asked[language] or not _speaks_of(e, around, lexical, embedder):
+            continue
+        if not e.header and speaks_of_question(e.text, question):
             continue
         covered = (lexical.covered(e.words) + lexical.covered(around)) / 2
         scale = _scale(e, embedder)
@@ -173,46 +173,9 @@ def answerable(
     return best.score >= scale.bare and lexical.covered(_of_passage(best)) >= PASSAGE_COVERS
 
 
-def closeness(embedder: TokenEmbedder, question: str, passage: str) -> float:
-    """How close the tokens of a passage come to those of a question, 0 (chance) to 1 (the same).
-
-    Late interaction (Khattab and Zaharia, "ColBERT", 2020): the mean over the question's tokens
-    of the highest cosine to a token of the passage; less the mean cosine of all pairs, which in
-    some models is high for any two texts.
-    """
-    asked, said = (np.concatenate(_tokens(embedder, text)) for text in (question, passage))
-    if not len(asked) or not len(said):
-        return 0.0
-    cosines = asked @ said.T
-    chance = float(cosines.mean())
-    return (float(cosines.max(axis=1).mean()) - chance) / max(1 - chance, 1e-6)
-
-
-def _tokens(embedder: TokenEmbedder, text: str) -> list[Matrix]:
-    """The token vectors of a text; of its halves where it is too long for the embedder."""
-    if embedder.count_tokens(text) <= embedder.max_tokens:
-        return [embedder.embed_tokens(text)[0]]
-    middle = text.find(" ", len(text) // 2)
-    middle = middle if middle > 0 else len(text) // 2
-    return _tokens(embedder, text[:middle]) + _tokens(embedder, text[middle:])
-
-
 def _scale(e: Evidence, embedder: Embedder) -> Scale:
     known = embedder.identity.languages
     return KNOWN if "*" in known or e.hit.document.language in known else OTHER
-
-
-def embed_spans(embedder: Embedder, texts: Sequence[str]) -> Matrix:
-    """Unit vectors of spans, shape (len(texts), dimension); one too long is a mean of halves."""
-    fits = [embedder.count_tokens(t) <= embedder.max_tokens for t in texts]
-    vectors = np.empty((len(texts), embedder.identity.dimension), np.float32)
-    short = [t for t, ok in zip(texts, fits, strict=True) if ok]
-    if short:
-        vectors[np.asarray(fits)] = embedder.embed_documents(short)
-    for i, ok in enumerate(fits):
-        if not ok:
-            vectors[i] = embed_query(embedder, texts[i])
-    return vectors
 
 
 def _sentences(hit: Hit, start: int, end: int) -> list[tuple[int, int, str]]:
@@ -228,7 +191,7 @@ def _sentences(hit: Hit, start: int, end: int) -> list[tuple[int, int, str]]:
         below = text[last:].lstrip("\n").partition("\n")[0]
         said = text[first:last]
         heading = "#" in line or _UNDERLINE.fullmatch(below)
-        if heading or said.endswith("?") or _TO_THE_MODEL.search(said):
+        if heading or said.endswith("?") or is_order(said):
             continue
         if re.search(r"\w", said):
             found.append((first, last, ""))

@@ -89,7 +89,7 @@ def cut(
     if start == end:
         return []
     if levels[0] == "paragraphs":  # counted one by one: most documents are one long stretch
-        parts = list(_parts(ruler, start, end, "paragraphs"))
+        parts = list(parts_of(ruler, start, end, "paragraphs"))
         if len(parts) > 1:
             return [a for s, e in parts for a in cut(ruler, s, e, limit, levels[1:], kind)]
         levels = levels[1:]
@@ -101,7 +101,7 @@ def cut(
     for at, level in enumerate(levels):
         if level == "words":
             return _slices(ruler, start, end, tokens or ruler.span(start, end), limit, kind)
-        parts = list(_parts(ruler, start, end, level))
+        parts = list(parts_of(ruler, start, end, level))
         if len(parts) > 1:
             rest = levels[at + 1 :]
             small = [a for s, e in parts for a in cut(ruler, s, e, limit, rest, kind)]
@@ -151,7 +151,7 @@ def pack(atoms: Sequence[Atom], limit: int) -> Iterator[list[Atom]]:
         yield group
 
 
-def _parts(ruler: Ruler, start: int, end: int, level: Level) -> Iterator[tuple[int, int]]:
+def parts_of(ruler: Ruler, start: int, end: int, level: Level) -> Iterator[tuple[int, int]]:
     at = start
     for boundary in _boundaries(ruler, start, end, level):
         if boundary > at:

@@ -14,6 +14,7 @@ from ..config import load
 from ..errors import LlarError
 
 PARTLY = 3  # exit code where some files could not be read and the rest was indexed
+REGRESSED = 4  # exit code where a figure is worse than --fail-below or --fail-drop allows
 
 # name -> (module, one line for --help); in the order of use
 COMMANDS = {
@@ -28,6 +29,7 @@ COMMANDS = {
     "collections": ("documents", "List the collections."),
     "doctor": ("doctor", "Check collections and models deeply, and mend them."),
     "models": ("models", "List, pull, import, show, remove and verify models."),
+    "evaluate": ("evaluate", "Measure retrieval and answers, compare and tune them."),
     "export": ("transfer", "Write one collection to one file."),
     "import": ("transfer", "Take in a collection that was exported."),
     "bundle": ("bundle", "Pack a whole working system for a closed network."),
@@ -93,7 +95,8 @@ def cli(ctx: click.Context, home: str | None, settings: Sequence[str]) -> None:
 
 
 def main() -> None:
-    """Run `llar`: 0 done, 1 an error of ours, 2 wrong usage, 3 done but for some files."""
+    """Run `llar`: 0 done, 1 an error of ours, 2 wrong usage, 3 done but for some files, 4 a figure
+    is worse than allowed."""
     try:
         code = cli.main(standalone_mode=False)
     except LlarError as e:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from .output import clean, collection_option, filter_option, json_option, print_json, where
+from .retrieval import retrieval_options, show_steps, steps_of
 
 if TYPE_CHECKING:
     from ..collection import Collection
@@ -20,12 +21,26 @@ hits_option = click.option(
 )
 
 
+class _Asked(NamedTuple):
+    """The options of a question, as Collection.ask names them."""
+
+    model: str | None
+    k: int
+    mode: str | None
+    query: Sequence[str] | None
+    strategy: str | None
+    post: Sequence[str] | None
+    filters: Sequence[str]
+
+
 @click.command()
 @click.argument("question")
 @collection_option
 @model_option
 @hits_option
+@retrieval_options
 @filter_option
+@click.option("--explain", is_flag=True, help="Show every step of the search.")
 @click.option("--show-prompt", is_flag=True, help="Print exactly what was sent to the model.")
 @json_option
 @click.pass_context
@@ -35,7 +50,12 @@ def ask(
     collection: str | None,
     model: str | None,
     k: int,
+    mode: str | None,
+    query: Sequence[str],
+    strategy: str | None,
+    post: Sequence[str],
     filters: Sequence[str],
+    explain: bool,
     show_prompt: bool,
     as_json: bool,
 ) -> None:
@@ -46,11 +66,14 @@ def ask(
     """
     from ..collection import Collection
 
+    asked = _Asked(model, k, mode, steps_of(query), strategy, steps_of(post), filters)
     with Collection(collection, config=ctx.obj) as opened:
         if as_json:
-            print_json(opened.ask(question, model=model, k=k, filters=filters))
+            print_json(opened.ask(question, **asked._asdict()))
             return
-        answer = _stream(opened, question, model, k, filters, ())
+        answer = _stream(opened, question, asked, ())
+    if explain:
+        show_steps(answer.steps)
     if show_prompt:
         _show_prompt(answer)
 
@@ -59,6 +82,7 @@ def ask(
 @collection_option
 @model_option
 @hits_option
+@retrieval_options
 @filter_option
 @click.pass_context
 def chat(
@@ -66,6 +90,10 @@ def chat(
     collection: str | None,
     model: str | None,
     k: int,
+    mode: str | None,
+    query: Sequence[str],
+    strategy: str | None,
+    post: Sequence[str],
     filters: Sequence[str],
 ) -> None:
     """Hold a conversation about the documents; an empty line or Ctrl-D ends it.
@@ -76,11 +104,12 @@ def chat(
     from ..collection import Collection
     from ..records import Message
 
+    asked = _Asked(model, k, mode, steps_of(query), strategy, steps_of(post), filters)
     history: list[Message] = []
     with Collection(collection, config=ctx.obj) as opened:
         opened.chat_model(model)  # a missing model is told before the first question
         while question := _next_question():
-            answer = _stream(opened, question, model, k, filters, history)
+            answer = _stream(opened, question, asked, history)
             history += [Message("user", question), Message("assistant", answer.answer)]
 
 
@@ -93,14 +122,12 @@ def _next_question() -> str:
 def _stream(
     opened: Collection,
     question: str,
-    model: str | None,
-    k: int,
-    filters: Sequence[str],
+    asked: _Asked,
     history: Sequence[Message],
 ) -> Answer:
     from ..records import Answer
 
-    for event in opened.ask_stream(question, model=model, history=history, k=k, filters=filters):
+    for event in opened.ask_stream(question, history=history, **asked._asdict()):
         if isinstance(event, Answer):
             _finish(event, question)
             return event
@@ -137,7 +164,9 @@ def _place(hit: Hit) -> str:
 
 
 def _show_prompt(answer: Answer) -> None:
-    if not answer.prompt:
+    if any(s.computed for s in answer.sentences):
+        click.echo("no prompt was sent: the answer was computed")
+    elif not answer.prompt:
         click.echo("no prompt was sent: the documents hold nothing on this question")
     for message in answer.prompt:
         click.secho(f"--- {message.role}", bold=True)

@@ -27,6 +27,11 @@ password_option = click.option(
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @collection_option
+@click.option(
+    "--chunker",
+    metavar="NAME[:K=V,...]",
+    help="How a new collection splits documents (default: configured).",
+)
 @click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Metadata of these files.")
 @password_option
 @click.option("--quiet", is_flag=True, help="No progress.")
@@ -36,6 +41,7 @@ def add(
     ctx: click.Context,
     paths: Sequence[str],
     collection: str | None,
+    chunker: str | None,
     meta: Sequence[str],
     password_file: TextIO | None,
     quiet: bool,
@@ -46,6 +52,10 @@ def add(
     Running it again costs little: what is unchanged is recognised by its content, changed files
     are replaced. A file that cannot be read is reported in one line and the rest is indexed; the
     exit code is then 3.
+
+    Chunkers: structure (or recursive), token, word, sentence, sentence-window, semantic,
+    double-pass, parent-child, late. One with parameters is sentence-window:window=2 for example.
+    Their size is the setting chunk_tokens.
     """
     from ..collection import Collection
 
@@ -54,7 +64,9 @@ def add(
     bar = Bar(quiet=quiet)
     with Collection(collection, config=ctx.obj) as opened:
         try:
-            report = opened.add(paths, metadata=metadata, progress=bar, password=password)
+            report = opened.add(
+                paths, metadata=metadata, progress=bar, password=password, chunker=chunker
+            )
         finally:
             bar.close()
     return _finish(report, as_json)
@@ -146,10 +158,21 @@ def remove(
 @click.command()
 @collection_option
 @click.option("--embedder", metavar="BACKEND:NAME", help="The new embedder (default: configured).")
+@click.option(
+    "--chunker",
+    metavar="NAME[:K=V,...]",
+    help="The new chunker, as of llar add (default: the collection's own).",
+)
 @click.option("--quiet", is_flag=True, help="No progress.")
 @click.pass_context
-def reembed(ctx: click.Context, collection: str | None, embedder: str | None, quiet: bool) -> None:
-    """Give a collection another embedder, or another chunk size.
+def reembed(
+    ctx: click.Context,
+    collection: str | None,
+    embedder: str | None,
+    chunker: str | None,
+    quiet: bool,
+) -> None:
+    """Give a collection another embedder, chunker or chunk size.
 
     Every document is chunked and embedded anew beside the old passages, which answer searches
     until the new ones take their place at the end. An interrupted run is continued.
@@ -159,11 +182,11 @@ def reembed(ctx: click.Context, collection: str | None, embedder: str | None, qu
     bar = Bar(quiet=quiet)
     with Collection(collection, config=ctx.obj) as opened:
         try:
-            chunks = opened.reembed(embedder, progress=bar)
+            chunks = opened.reembed(embedder, chunker=chunker, progress=bar)
         finally:
             bar.close()
-        name = opened.index.embedder.name
-    click.echo(f"{counted(chunks, 'chunk')}, embedded by {name}")
+        name, spec = opened.index.embedder.name, opened.index.spec
+    click.echo(f"{counted(chunks, 'chunk')} by {spec}, embedded by {name}")
 
 
 @click.command()
@@ -200,7 +223,10 @@ def status(ctx: click.Context, collection: str | None, list_files: bool, as_json
         f"documents   {counts['documents']} in {counted(counts['files'], 'file')}, "
         f"{size(counts['bytes'])}"
     )
-    click.echo(f"chunks      {counts['chunks']}, at most {index.chunker['max_tokens']} tokens each")
+    click.echo(
+        f"chunks      {counts['chunks']} by {index.spec}, "
+        f"at most {index.spec.max_tokens} tokens each"
+    )
     click.echo(f"languages   {languages or 'none'}")
     click.echo(f"embedder    {index.embedder.name}, {index.embedder.dimension} dimensions")
     for root in index.roots():

@@ -8,45 +8,83 @@ from typing import TYPE_CHECKING
 import click
 
 from .output import clean, collection_option, filter_option, json_option, print_json, where
+from .retrieval import retrieval_options, show_steps, steps_of
 
 if TYPE_CHECKING:
     from ..records import Hit
-    from ..retrieve import Mode
+
+
+def _list_steps(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
+    if not asked or ctx.resilient_parsing:
+        return
+    from ..retrieve.steps import STEPS, StepName
+
+    for kind, names in STEPS.items():
+        click.secho(f"--{kind}", bold=True)
+        rows = [(name, StepName(kind, name).about()) for name in names]
+        formatter = ctx.make_formatter()
+        formatter.write_dl(rows)
+        click.echo(formatter.getvalue())
+    ctx.exit()
 
 
 @click.command()
-@click.argument("query")
+@click.argument("question")
 @collection_option
 @click.option(
     "-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many passages."
 )
-@click.option(
-    "--mode",
-    type=click.Choice(["hybrid", "dense", "lexical"]),
-    default="hybrid",
-    show_default=True,
-    help="By words and meaning, by meaning, or by words.",
-)
+@retrieval_options
 @filter_option
+@click.option("--model", metavar="BACKEND:NAME", help="Model for the steps that ask one.")
+@click.option("--explain", is_flag=True, help="Show every step: what it did and how long it took.")
+@click.option(
+    "--steps",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_steps,
+    help="List the steps that --query, --strategy and --post take.",
+)
 @json_option
 @click.pass_context
 def search(
     ctx: click.Context,
-    query: str,
+    question: str,
     collection: str | None,
     k: int,
-    mode: Mode,
+    mode: str | None,
+    query: Sequence[str],
+    strategy: str | None,
+    post: Sequence[str],
     filters: Sequence[str],
+    model: str | None,
+    explain: bool,
     as_json: bool,
 ) -> None:
     """Find passages: document, page, headings, offsets, score and its parts."""
     from ..collection import Collection
 
     with Collection(collection, config=ctx.obj) as opened:
-        hits = opened.search(query, k=k, mode=mode, filters=filters)
+        found = opened.explain(
+            question,
+            k=k,
+            mode=mode,
+            filters=filters,
+            query=steps_of(query),
+            strategy=strategy,
+            post=steps_of(post),
+            model=model,
+        )
+    hits = found.hits
     if as_json:
-        print_json(hits)
+        more = {"steps": found.steps, "computed": found.computed}
+        print_json({**more, "hits": hits} if explain else hits)
         return
+    if explain:
+        show_steps(found.steps)
+    for computed in found.computed:
+        click.echo(clean(computed.text) + "\n")
     for n, hit in enumerate(hits, 1):
         _show(n, hit)
     if not hits:
@@ -62,17 +100,18 @@ def _show(n: int, hit: Hit) -> None:
         click.echo("   " + clean(" > ".join(hit.chunk.headings)))
     for line in hit.chunk.prefix.splitlines() if hit.chunk.prefix else []:
         click.echo("   " + clean(line))
-    at = hit.chunk.start
+    at = 0
     marked = ""
-    for start, end in hit.highlights:
-        marked += clean(hit.chunk.text[at - hit.chunk.start : start - hit.chunk.start], lines=True)
-        marked += click.style(
-            clean(hit.chunk.text[start - hit.chunk.start : end - hit.chunk.start], lines=True),
-            bold=True,
-            fg="yellow",
-        )
+    for span in hit.highlights:
+        start, end = map(hit.chunk.local, span)
+        marked += clean(hit.chunk.text[at:start], lines=True)
+        marked += click.style(clean(hit.chunk.text[start:end], lines=True), bold=True, fg="yellow")
         at = end
-    marked += clean(hit.chunk.text[at - hit.chunk.start :], lines=True)
+    marked += clean(hit.chunk.text[at:], lines=True)
     for line in marked.splitlines():
         click.echo("   " + line)
+    if hit.kept is not None:
+        click.echo("   shown to a model:")
+        for line in clean(hit.content, lines=True).splitlines():
+            click.echo("     " + line)
     click.echo()

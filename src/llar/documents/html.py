@@ -6,6 +6,7 @@ SVG, media), form controls, and navigation as `html_rules.is_navigation` defines
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -25,6 +26,9 @@ _SENTENCE = 3  # words from which a picture's alternative text says something
 _DEEPEST = 2_000  # libxml2 gives up at 2,048 and would lose what is deeper
 _CHARSET = re.compile(rb"<meta\b[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
 _XML_CHARSET = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w.:-]+)")
+
+# Not to another page beside this one: of another site, of this page, or of a program.
+_ELSEWHERE = re.compile(r"\s*(?:#|//|[a-z][a-z0-9+.-]*:)", re.IGNORECASE)
 
 _HEADINGS = {f"h{n}": n for n in range(1, 7)}
 _LISTS = frozenset(("ul", "ol", "menu", "dir"))
@@ -56,7 +60,8 @@ def parse_markup(markup: str, notes: tuple[str, ...] = ()) -> ParsedText:
         modified=facts.meta("dcterms.modified", "article:modified_time", "last-modified"),
         language=facts.language(),
         metadata={
-            key: value for key in ("description", "keywords") if (value := facts.meta(key))
+            **{key: value for key in ("description", "keywords") if (value := facts.meta(key))},
+            **({"links": json.dumps(walk.links, ensure_ascii=False)} if walk.links else {}),
         },
         notes=notes,
     )  # fmt: skip
@@ -88,6 +93,7 @@ class _Walk:
         self._caption: str | None = None  # the paragraph right above, if it reads like one
         self._header: Any = None  # the page's own header, of which only headings are kept
         self._in_heading = False
+        self.links: list[tuple[str, str]] = []  # words and target of each to another page here
         self._walk(root)
         self._flush()
         self._give_up_term()
@@ -132,6 +138,8 @@ class _Walk:
             self._inline.append("\n")
         elif tag == "img" and len((element.get("alt") or "").split()) >= _SENTENCE:
             self._inline.append(f" {element.get('alt')} ")
+        elif tag == "a" and _ELSEWHERE.match(element.get("href") or "#") is None:
+            self.links.append((squeeze("".join(element.itertext())), element.get("href")))
         elif tag == "sup":
             self._inline.append(superscript("".join(element.itertext())))
         return tag != "sup" and not (

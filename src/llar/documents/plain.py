@@ -24,10 +24,11 @@ _NUMBER = re.compile(r"[-+]?[$€£]?\s*\d[\d.,' ]*\s*[%€$£]?")
 def parse_text(data: bytes, name: str) -> ParsedText:
     """Plain text as it stands: underlined headings, lists and paragraphs are found in it."""
     text, notes = decode(data)
-    return ParsedText(text=text, blocks=tuple(_text_blocks(text)), notes=notes)
+    return ParsedText(text=text, blocks=tuple(text_blocks(text)), notes=notes)
 
 
-def _text_blocks(text: str) -> Iterator[Block]:
+def text_blocks(text: str) -> Iterator[Block]:
+    """The blocks of plain text: underlined headings, lists and paragraphs."""
     for block in cover(text, ()):
         lines = text[block.start : block.end].split("\n")
         level = _underlined(lines)

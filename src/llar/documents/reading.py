@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from .decode import usable
 from .detect import ARCHIVES, PICTURES, detect
 from .folders import check_file, hash_file, open_file, unreadable
 from .parsed import ParsedText
+from .plain import text_blocks
 
 if TYPE_CHECKING:
     from .ocr import Recogniser
@@ -98,6 +99,17 @@ def read_document(path: Path, limits: Limits) -> Document:
     if not same or (kind == "pdf" and hash_file(path) != sha256):
         raise DocumentError("changed while it was being read; add it again")
     return _document(parsed, path, kind, before.st_size, sha256, _moment(before.st_mtime))
+
+
+def from_text(text: str, name: str, *, title: str | None = None) -> Document:
+    """Text that comes from no file, as the document that a text file of it would be.
+
+    Its characters keep their places. Two of the same text and different names are two documents.
+    """
+    parsed = ParsedText(text=text, blocks=tuple(text_blocks(text)), title=title)
+    data = text.encode("utf-8", "surrogatepass")
+    sha256 = hashlib.sha256(name.encode("utf-8", "surrogatepass") + b"\0" + data).hexdigest()
+    return replace(_document(parsed, Path(name), "txt", len(data), sha256, None), source=name)
 
 
 def recognise(data: bytes, name: str) -> str:

@@ -24,7 +24,7 @@ from ..config import Config
 from ..errors import CollectionBusy, CollectionError, SchemaMismatch, UnknownCollection
 from ..models.interface import EmbedderIdentity
 
-SCHEMA = 1
+SCHEMA = 2
 FILE = "collection.db"
 _NAME = re.compile(r"[\w][\w.-]{0,63}")
 _NO_ROOM = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_TRUNCATE)
@@ -60,7 +60,10 @@ CREATE TABLE chunks{0} (
   document_id INTEGER NOT NULL REFERENCES documents(id) ON DELETE CASCADE,
   start INTEGER NOT NULL, end INTEGER NOT NULL, kind TEXT NOT NULL,
   prefix TEXT NOT NULL, headings TEXT NOT NULL, first_page INTEGER, last_page INTEGER,
-  text TEXT NOT NULL
+  text TEXT NOT NULL,
+  context TEXT,            -- JSON [start, end] of what is read where it matches; NULL: itself
+  parts TEXT,              -- JSON [[start, end], ...] where it is not one stretch, else NULL
+  keywords TEXT NOT NULL DEFAULT '[]'   -- JSON [word, ...]
 );
 CREATE INDEX chunks{0}_document ON chunks{0}(document_id);
 CREATE TABLE vectors{0} (     -- float32, little-endian, one row of `dimension` per chunk by id

@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
+from .. import chunks as chunking
 from ..config import Config
-from ..errors import CollectionError, LlarError, ModelError
+from ..errors import CollectionError, LlarError, ModelError, SchemaMismatch
 from ..models import open_embedder
-from ..models.interface import EmbedderIdentity, Matrix
+from ..models.interface import EmbedderIdentity
 from ..models.store import Store
-from ..records import Chunk
 from .database import BROKEN, FILE, NEXT, SCHEMA, collection_path, connect, create_tables
-from .examine import examine_documents
+from .examine import Examined, examine_documents
 from .index import Index
 
 SAMPLE = 16  # passages embedded again, to see that the vectors are of the embedder they name
@@ -52,6 +52,7 @@ class _Patient:
     name: str
     connection: sqlite3.Connection
     tokens: int | None = None  # as the manifest has it
+    spec: chunking.Spec | None = None  # the same
     problems: list[Problem] = field(default_factory=list)
 
     def note(self, kind: str, what: str, documents: tuple[int, ...] = ()) -> None:
@@ -62,12 +63,16 @@ class _Patient:
 def check(config: Config, name: str) -> list[Problem]:
     """Everything that is wrong with one collection. Raises UnknownCollection.
 
-    Every row is read and every passage's words are made anew; a sample of its vectors, too.
+    Every row is read and every passage's words are made anew; a sample of its vectors, too. An
+    older collection is brought to the present schema first, as when it is opened.
     """
     path = collection_path(config, name) / FILE
     if not path.is_file():
         Index.open(config, name).close()  # raises, naming those there are
     problems = _leftovers(name, path)
+    other = _other_schema(config, name, path)
+    if other:
+        return [*problems, other]
     try:
         connection, _ = connect(path, config.lock_timeout)
     except CollectionError as e:
@@ -80,6 +85,27 @@ def check(config: Config, name: str) -> list[Problem]:
         except BROKEN as e:
             problems.append(_unreadable(name, str(e)))
     return problems
+
+
+def _other_schema(config: Config, name: str, path: Path) -> Problem | None:
+    """What keeps a whole collection of another schema from being read by this llar."""
+    try:
+        connection, _ = connect(path, config.lock_timeout)
+        with contextlib.closing(connection):
+            row = connection.execute("SELECT value FROM manifest WHERE key = 'schema'").fetchone()
+        found = json.loads(row[0]) if row else None
+    except (CollectionError, ValueError, *BROKEN):
+        return None  # damaged: the examination tells how
+    if not isinstance(found, int) or found == SCHEMA:
+        return None
+    try:
+        Index.open(config, name).close()
+    except SchemaMismatch as e:
+        fix = e.fix or "llar --version"
+        return Problem(f"collection {name}", " ".join(e.message.split()), fix)
+    except CollectionError:
+        return None  # its tables are not those of the schema it names
+    return None
 
 
 def check_models(config: Config) -> list[Problem]:
@@ -175,8 +201,8 @@ def _examine(patient: _Patient, config: Config) -> None:
     _check_orphans(patient)
     connection.execute("COMMIT")
     _check_word_index(patient)
-    if embedder:
-        _check_embedder(patient, config, embedder, samples)
+    if embedder and patient.spec:
+        _check_embedder(patient, config, embedder, patient.spec, samples)
 
 
 def _check_tables(patient: _Patient) -> bool:
@@ -212,6 +238,8 @@ def _check_manifest(patient: _Patient) -> EmbedderIdentity | None:
         patient.note("manifest", f"its manifest's {key!r} is {found}")
     if "tokens" not in faults:
         patient.tokens = json.loads(rows["tokens"])
+    if "chunker" not in faults:
+        patient.spec = chunking.read_spec(json.loads(rows["chunker"]))
     return None if "embedder" in faults else _identity(json.loads(rows["embedder"]))
 
 
@@ -221,7 +249,7 @@ def manifest_faults(rows: Mapping[str, str]) -> list[str]:
     for key, plausible in _PLAUSIBLE.items():
         try:
             sane = plausible(json.loads(rows[key]))
-        except (KeyError, ValueError, TypeError, AttributeError):
+        except (KeyError, ValueError, TypeError, AttributeError, CollectionError):
             sane = False
         if not sane:
             faults.append(key)
@@ -240,7 +268,7 @@ _PLAUSIBLE: dict[str, Callable[[Any], bool]] = {
     "schema": lambda v: v == SCHEMA,
     "created": lambda v: bool(re.match(r"\d{4}-\d\d-\d\dT", v)),
     "embedder": lambda v: _identity(v).dimension > 0 and ":" in v["name"],
-    "chunker": lambda v: isinstance(v["name"], str) and v["max_tokens"] >= 1,
+    "chunker": lambda v: chunking.read_spec(v).max_tokens >= 1,
     "languages": lambda v: isinstance(v, dict),
     "generation": _is_count,
     "epoch": _is_count,
@@ -256,9 +284,11 @@ def _check_next(patient: _Patient) -> None:
         f" 'words{NEXT}')"
     ).fetchone()[0]
     target = None
-    if plan:
-        with contextlib.suppress(ValueError, TypeError, KeyError):  # reported as damaged below
-            target = json.loads(plan[0])["embedder"]["name"]
+    if plan:  # one that cannot be read is reported as damaged below
+        with contextlib.suppress(ValueError, TypeError, KeyError, CollectionError):
+            found = json.loads(plan[0])
+            target = found["embedder"]["name"]
+            spec = chunking.read_spec(found["chunker"])
     if plan and target and tables == 3:
         done, total = patient.connection.execute(
             f"SELECT (SELECT count(*) FROM vectors{NEXT}), (SELECT count(*) FROM documents)"
@@ -268,7 +298,8 @@ def _check_next(patient: _Patient) -> None:
             Problem(
                 f"collection {name}",
                 f"a re-embedding with {target} is unfinished: {done} of {total} documents",
-                f"llar reembed -c {name} --embedder {target}   (goes on where it was)",
+                f"llar reembed -c {name} --embedder {target} --chunker {spec}"
+                "   (goes on where it was)",
                 harmless=True,
             )
         )
@@ -292,9 +323,7 @@ def _check_rows(patient: _Patient) -> None:
             patient.note("sequence", f"new {table} would get numbers that are in use")
 
 
-def _check_documents(
-    patient: _Patient, embedder: EmbedderIdentity | None
-) -> list[tuple[int, str, Chunk, Matrix]]:
+def _check_documents(patient: _Patient, embedder: EmbedderIdentity | None) -> list[Examined]:
     """Report every faulty document, equal faults in one line; returns passages to embed again."""
     total = patient.connection.execute("SELECT count(*) FROM documents").fetchone()[0]
     every = max(1, total // SAMPLE)
@@ -307,9 +336,8 @@ def _check_documents(
         for fault in seen.faults:
             found.setdefault(fault, []).append(seen.id)
             names[seen.id] = seen.document.source or seen.document.title or f"number {seen.id}"
-        chunk, vector = seen.first_chunk, seen.first_vector
-        if n % every == 0 and chunk is not None and vector is not None and not seen.faults:
-            samples.append((seen.id, names.get(seen.id, seen.document.source), chunk, vector))
+        if n % every == 0 and seen.chunks and seen.first_vector is not None and not seen.faults:
+            samples.append(seen)
     for (kind, why), ids in found.items():
         more = f" (and {len(ids) - 1} more)" if len(ids) > 1 else ""
         patient.note(kind, f"document {names[ids[0]]!r}{more}: {why}", tuple(ids))
@@ -350,7 +378,8 @@ def _check_embedder(
     patient: _Patient,
     config: Config,
     pinned: EmbedderIdentity,
-    samples: list[tuple[int, str, Chunk, Matrix]],
+    spec: chunking.Spec,
+    samples: list[Examined],
 ) -> None:
     """The model of the manifest is here, is the same, and gives the vectors that are stored."""
     if not pinned.sha256:
@@ -368,8 +397,9 @@ def _check_embedder(
             fix = f"llar reembed -c {patient.name} --embedder {pinned.name}"
             patient.problems.append(Problem(where, f"{what}{pinned.sha256[:12]}", fix))
             return
-        for document_id, name, chunk, stored in samples:
-            fresh = model.embed_documents([chunk.content])[0]
-            if float(np.dot(fresh, stored)) < LEAST_COSINE:
+        for seen in samples:
+            assert seen.first_vector is not None  # else it is no sample
+            fresh = chunking.embed_first(seen.document, seen.chunks, spec, model)
+            if float(np.dot(fresh, seen.first_vector)) < LEAST_COSINE:
                 why = "its vectors are not those of its passages"
-                patient.note("passages", f"document {name!r}: {why}", (document_id,))
+                patient.note("passages", f"document {seen.document.source!r}: {why}", (seen.id,))

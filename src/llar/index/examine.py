@@ -6,20 +6,20 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import numpy as np
 
+from ..chunks.keywords import keywords
 from ..models.interface import EmbedderIdentity, Matrix
-from ..records import Block, BlockKind, Chunk, ChunkKind, Document, Page
+from ..records import BETWEEN, Block, BlockKind, Chunk, ChunkKind, Document, Page
 from .database import from_column
-from .index import DOCUMENT, chunk_terms
+from .index import CHUNK, DOCUMENT, chunk_terms, read_chunk
 
 LENGTH_ERROR = 1e-3  # how far from 1 the length of a unit vector in float32 may be
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_CHUNK = "id, start, end, kind, prefix, headings, first_page, last_page, text"
 _DIFFERS = "a passage differs from its text"
 _BLANK = re.compile(r"\s+")
 
@@ -34,7 +34,7 @@ class Examined:
     document: Document
     faults: list[Fault]
     paths: tuple[str, ...] = ()
-    first_chunk: Chunk | None = None
+    chunks: list[Chunk] = field(default_factory=list)  # those that fit it
     first_vector: Matrix | None = None
     words: int = 0
 
@@ -118,7 +118,7 @@ def read_chunks(
 ) -> Iterator[tuple[int, Chunk]]:
     """The chunks of a document that fit it, with their numbers."""
     for row in connection.execute(
-        f"SELECT {_CHUNK} FROM chunks WHERE document_id = ? ORDER BY id", (document_id,)
+        f"SELECT {CHUNK} FROM chunks WHERE document_id = ? ORDER BY id", (document_id,)
     ).fetchall():
         chunk, why = _chunk(row, document)
         if not why:
@@ -127,20 +127,21 @@ def read_chunks(
 
 def _chunk(row: Sequence[Any], document: Document) -> tuple[Chunk, str]:
     """A chunk from its row, and what is wrong with it."""
-    headings, why = _parsed(row[5], _strings)
-    chunk = Chunk(row[8], row[1], row[2], row[3], row[4], tuple(headings), row[6], row[7])
-    return chunk, why or _chunk_fault(chunk, document)
+    try:
+        chunk = read_chunk(row[:12])
+    except (ValueError, TypeError) as e:
+        return Chunk("", 0, 0), " ".join(str(e).split())[:80]
+    return chunk, _chunk_fault(chunk, document)
 
 
 def _check_chunks(connection: sqlite3.Connection, found: Examined) -> list[int]:
     """Compare every chunk with the text and its words with the chunk; returns the ids."""
     ids: list[int] = []
-    covered = 0
-    bare: list[str] = []  # what lies between the chunks
+    held: list[tuple[int, int]] = []  # stretches of the text
     wrong: set[Fault] = set()
     document = found.document
     for row in connection.execute(
-        f"SELECT {_CHUNK}, terms FROM chunks LEFT JOIN words ON words.rowid = chunks.id"
+        f"SELECT {CHUNK}, terms FROM chunks LEFT JOIN words ON words.rowid = chunks.id"
         " WHERE document_id = ? ORDER BY chunks.id",
         (found.id,),
     ):
@@ -149,19 +150,29 @@ def _check_chunks(connection: sqlite3.Connection, found: Examined) -> list[int]:
         if why:  # where they differ, nothing tells whether the passage or the text is right
             wrong.add(("document" if why == _DIFFERS else "passages", why))
             continue
-        bare.append(document.text[covered : chunk.start])
-        covered = max(covered, chunk.end)
-        if found.first_chunk is None:
-            found.first_chunk = chunk
+        held += chunk.spans
+        found.chunks.append(chunk)
         expected = chunk_terms(document, chunk)
         found.words += len(expected)
-        if row[9] != " ".join(expected):
+        if row[12] != " ".join(expected):
             wrong.add(("words", "words of its passages are missing or not what is indexed now"))
-    bare.append(document.text[covered:])
-    if not wrong and any(_BLANK.sub("", part) for part in bare):
+    if not wrong and any(_BLANK.sub("", part) for part in _bare(document.text, held)):
         wrong.add(("passages", "a part of its text is in no passage"))
+    words = keywords([chunk.text for chunk in found.chunks], document.language)
+    told = {kind for kind, _ in wrong} - {"words"}
+    if not told and [chunk.keywords for chunk in found.chunks] != words:
+        wrong.add(("keywords", "its passages' keywords are missing or not those of their texts"))
     found.faults += sorted(wrong)
     return ids
+
+
+def _bare(text: str, held: list[tuple[int, int]]) -> Iterator[str]:
+    """What lies between these stretches of a text."""
+    covered = 0
+    for start, end in sorted(held):
+        yield text[covered:start]
+        covered = max(covered, end)
+    yield text[covered:]
 
 
 def _check_vectors(
@@ -205,14 +216,37 @@ def _chunk_fault(chunk: Chunk, document: Document) -> str:
         return "a passage's offsets are no numbers"
     if not 0 <= chunk.start < chunk.end <= len(document.text):
         return "a passage lies outside its text"
-    if document.text[chunk.start : chunk.end] != chunk.text:
-        return _DIFFERS
     if chunk.kind not in get_args(ChunkKind) or not isinstance(chunk.prefix, str):
         return "a passage's kind or prefix is damaged"
+    if not all(isinstance(word, str) for word in (*chunk.headings, *chunk.keywords)):
+        return "a passage's headings or keywords are no texts"
+    return _place_fault(chunk, document) or _page_fault(chunk, document)
+
+
+def _place_fault(chunk: Chunk, document: Document) -> str:
+    if not _apart(chunk):
+        return "a passage's parts do not lie in it one after the other"
+    if BETWEEN.join(document.text[start:end] for start, end in chunk.spans) != chunk.text:
+        return _DIFFERS
+    around = chunk.context
+    if around and not 0 <= around[0] <= chunk.start < chunk.end <= around[1] <= len(document.text):
+        return "a passage does not lie in the text that is to be read with it"
+    return ""
+
+
+def _page_fault(chunk: Chunk, document: Document) -> str:
     numbers = {page.number for page in document.pages} | ({None} if not document.pages else set())
     if chunk.first_page not in numbers or chunk.last_page not in numbers:
         return "a passage names pages that it does not have"
     return ""
+
+
+def _apart(chunk: Chunk) -> bool:
+    """Whether the parts of a chunk begin and end where it does and are in order."""
+    places = [place for span in chunk.spans for place in span]
+    if not all(isinstance(place, int) for place in places) or places != sorted(set(places)):
+        return False
+    return (places[0], places[-1]) == (chunk.start, chunk.end)
 
 
 def _parsed(text: Any, read: Callable[[Any], Any]) -> tuple[Any, str]:

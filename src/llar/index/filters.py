@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -72,21 +72,10 @@ def matching_documents(index: Index, filters: Sequence[Filter]) -> set[int] | No
     if not filters:
         return None
     kept, known = set(), set(_FIELDS) | {"date", "year"}
-    with index.database.read() as connection:
-        rows = connection.execute(
-            "SELECT path, title, author, created, modified, added, language, format, size,"
-            " document_id, metadata FROM files JOIN documents ON documents.id = document_id"
-        )
-        for *plain, document_id, metadata in rows:
-            own = json.loads(metadata)
-            known |= own.keys()
-            fields = {**dict(zip(_FIELDS, plain, strict=True)), **own}
-            fields["path"] = from_column(plain[0])
-            date = fields["created"] or fields["modified"]
-            fields.setdefault("date", date)
-            fields.setdefault("year", int(date[:4]) if date else None)
-            if all(_satisfies(fields, f) for f in filters):
-                kept.add(document_id)
+    for document_id, fields in document_fields(index):
+        known |= fields.keys()
+        if all(_satisfies(fields, f) for f in filters):
+            kept.add(document_id)
     for f in filters:
         if f.key in _NUMBERS and isinstance(parse_value(f.value), str):
             raise QueryError(f"{f.key} is a number; {f.value!r} is none")
@@ -96,6 +85,22 @@ def matching_documents(index: Index, filters: Sequence[Filter]) -> set[int] | No
                 + ", ".join(sorted(known))
             )
     return kept
+
+
+def document_fields(index: Index) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each file's document id and everything a filter can ask of it; None where it is not known."""
+    with index.database.read() as connection:
+        rows = connection.execute(
+            "SELECT path, title, author, created, modified, added, language, format, size,"
+            " document_id, metadata FROM files JOIN documents ON documents.id = document_id"
+        )
+        for *plain, document_id, metadata in rows:
+            fields = {**dict(zip(_FIELDS, plain, strict=True)), **json.loads(metadata)}
+            fields["path"] = from_column(plain[0])
+            date = fields["created"] or fields["modified"]
+            fields.setdefault("date", date)
+            fields.setdefault("year", int(date[:4]) if date else None)
+            yield document_id, fields
 
 
 def _satisfies(fields: Mapping[str, Any], f: Filter) -> bool:

@@ -13,10 +13,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..chunks import Spec, read_spec
 from ..config import Config
 from ..errors import CollectionError, UnknownCollection
 from ..models.interface import EmbedderIdentity, Matrix
 from ..records import Block, Chunk, Document, MetadataValue, Page, Source
+from ..text.symbols import inner_words
 from ..text.words import terms
 from .database import FILE, Database, collection_path, from_column, mapped_disk, now, to_column
 from .passages import Passages
@@ -24,6 +26,9 @@ from .passages import Passages
 Metadata = Mapping[str, MetadataValue]
 DOCUMENT = (  # columns of `documents` that a parsed file fills
     "sha256, format, size, title, author, created, modified, language, pages, blocks, notes, text"
+)
+CHUNK = (  # columns of `chunks` that a passage fills, and its id
+    "id, start, end, kind, prefix, headings, first_page, last_page, text, context, parts, keywords"
 )
 
 _PAGES = re.compile(r"\d{1,9}(-\d{1,9})?(, \d{1,9}(-\d{1,9})?)*", re.ASCII)
@@ -55,9 +60,14 @@ class Index:
 
     @property
     def chunker(self) -> Mapping[str, Any]:
-        """How documents are chunked: name and max_tokens."""
+        """How documents are chunked: name, max_tokens and the chunker's own parameters."""
         chunker: Mapping[str, Any] = self.database.manifest("chunker")
         return chunker
+
+    @property
+    def spec(self) -> Spec:
+        """The same, checked. Raises CollectionError for a chunker that this llar does not have."""
+        return read_spec(self.chunker)
 
     @classmethod
     def open(cls, config: Config, name: str) -> Index:
@@ -238,17 +248,37 @@ class Index:
 
     def chunks(self, ids: Sequence[int]) -> dict[int, tuple[Source, Chunk]]:
         """Chunks by id with the document each is from; ids that are gone are left out."""
+        columns = ", ".join(f"chunks.{column}" for column in CHUNK.split(", "))
         rows = self._all(
-            "SELECT chunks.id, document_id, start, end, kind, prefix, headings, first_page,"
-            " last_page, chunks.text, title, format, language,"
+            f"SELECT {columns}, chunks.id - first_chunk + 1, count,"
+            " documents.id, title, format, language, coalesce(created, modified),"
             " (SELECT min(path) FROM files WHERE files.document_id = chunks.document_id),"
             " (SELECT max(json_extract(metadata, '$.recognised')) FROM files"
             "  WHERE files.document_id = chunks.document_id)"
-            " FROM chunks JOIN documents ON documents.id = document_id"
+            " FROM chunks JOIN documents ON documents.id = chunks.document_id"
+            " LEFT JOIN vectors ON vectors.document_id = chunks.document_id"
             " WHERE chunks.id IN (SELECT value FROM json_each(?))",
             (json.dumps([int(i) for i in ids]),),
         )
-        return {row[0]: _chunk(row) for row in rows}
+        return {row[0]: (_source(row[14:]), read_chunk(row[:12], row[12:14])) for row in rows}
+
+    def neighbours(
+        self, document_id: int, start: int, end: int, many: int
+    ) -> tuple[list[Chunk], list[Chunk]]:
+        """The `many` passages that begin before `start` and those that end after `end`.
+
+        The nearest come first. Passages put together of parts are left out.
+        """
+        beside = "document_id = ? AND parts IS NULL AND"
+        before = self._all(
+            f"SELECT {CHUNK} FROM chunks WHERE {beside} start < ? ORDER BY start DESC LIMIT ?",
+            (document_id, start, many),
+        )
+        after = self._all(
+            f"SELECT {CHUNK} FROM chunks WHERE {beside} end > ? ORDER BY end LIMIT ?",
+            (document_id, end, many),
+        )
+        return [read_chunk(row) for row in before], [read_chunk(row) for row in after]
 
     def notes(self) -> dict[str, tuple[str, ...]]:
         """What could not be read in otherwise good files, by path."""
@@ -349,22 +379,8 @@ def insert_passages(
     ).fetchone()
     first = (used[0] if used else 0) + 1
     connection.executemany(
-        f"INSERT INTO chunks{suffix} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            (
-                first + i,
-                document_id,
-                chunk.start,
-                chunk.end,
-                chunk.kind,
-                chunk.prefix,
-                json.dumps(chunk.headings, ensure_ascii=False),
-                chunk.first_page,
-                chunk.last_page,
-                chunk.text,
-            )
-            for i, chunk in enumerate(chunks)
-        ),
+        f"INSERT INTO chunks{suffix} (document_id, {CHUNK}) VALUES ({', '.join('?' * 13)})",
+        ((document_id, first + i, *chunk_row(chunk)) for i, chunk in enumerate(chunks)),
     )
     words = 0
 
@@ -383,15 +399,63 @@ def insert_passages(
     return words
 
 
+def chunk_row(chunk: Chunk) -> tuple[Any, ...]:
+    """The values of the columns CHUNK, less the id."""
+    return (
+        chunk.start,
+        chunk.end,
+        chunk.kind,
+        chunk.prefix,
+        json.dumps(chunk.headings, ensure_ascii=False),
+        chunk.first_page,
+        chunk.last_page,
+        chunk.text,
+        json.dumps(chunk.context) if chunk.context else None,
+        json.dumps(chunk.parts) if chunk.parts else None,
+        json.dumps(chunk.keywords, ensure_ascii=False),
+    )
+
+
+def read_chunk(row: Sequence[Any], position: Sequence[Any] = ()) -> Chunk:
+    """The chunk of a row of CHUNK; `position` is its n of m.
+
+    Raises ValueError or TypeError for columns that are not the JSON they should be.
+    """
+    start, end, kind, prefix, headings, first, last, text, context, parts, keywords = row[1:]
+    return Chunk(
+        text,
+        start,
+        end,
+        kind,
+        prefix,
+        tuple(json.loads(headings)),
+        first,
+        last,
+        context=_span(json.loads(context)) if context else None,
+        keywords=tuple(json.loads(keywords)),
+        parts=tuple(map(_span, json.loads(parts))) if parts else (),
+        position=(position[0], position[1]) if position and position[1] else None,
+    )
+
+
+def _span(pair: Sequence[int]) -> tuple[int, int]:
+    start, end = pair
+    return start, end
+
+
 def chunk_terms(document: Document, chunk: Chunk) -> list[str]:
     """The words that find a chunk, folded and stemmed."""
     return terms(chunk_words(document, chunk), document.language)
 
 
-def chunk_words(document: Document, chunk: Chunk) -> str:
-    """The text whose words find a chunk: its own, its context's, and the document's title."""
+def chunk_words(document: Document | Source, chunk: Chunk) -> str:
+    """The text whose words find a chunk: its own, its context's, and the document's title.
+
+    Of source code also the words in its identifiers: parseHeader is found by "header" too.
+    """
     title = document.title or ""
-    return chunk.content if title in chunk.content else f"{title}\n{chunk.content}"
+    text = chunk.content if title in chunk.content else f"{title}\n{chunk.content}"
+    return f"{text}\n{inner_words(text)}" if document.format == "code" else text
 
 
 def _attach(
@@ -437,9 +501,7 @@ def _drop_orphans(connection: sqlite3.Connection, documents: Sequence[int]) -> N
         connection.execute("DELETE FROM documents WHERE id = ?", (document_id,))
 
 
-def _chunk(row: Sequence[Any]) -> tuple[Source, Chunk]:
-    _, document_id, start, end, kind, prefix, headings, first, last, text, *about = row
-    title, form, lang, path, recognised = about
-    chunk = Chunk(text, start, end, kind, prefix, tuple(json.loads(headings)), first, last)
+def _source(row: Sequence[Any]) -> Source:
+    document_id, title, form, language, date, path, recognised = row
     pages = recognised if _PAGES.fullmatch(str(recognised)) else ""
-    return Source(document_id, from_column(path), title, form, lang, pages), chunk
+    return Source(document_id, from_column(path), title, form, language, pages, date)

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from .. import chunks as chunking
 from ..config import Config
 from ..documents import Parsers, about, find_files, hash_file
@@ -25,7 +23,7 @@ from ..errors import (
     LimitExceeded,
     QueryError,
 )
-from ..models.interface import Embedder, Matrix
+from ..models.interface import Embedder
 from ..records import Chunk, Document
 from .index import Index, Metadata
 
@@ -76,6 +74,7 @@ class _Run:
 
     index: Index
     embedder: Embedder
+    spec: chunking.Spec
     metadata: Metadata
     progress: Callable[[Progress], None] | None
     report: Report = field(default_factory=Report)
@@ -138,7 +137,7 @@ def add(
     locked files and kept nowhere.
     """
     check_embedder(index, embedder)
-    run = _Run(index, embedder, metadata or {}, progress)
+    run = _Run(index, embedder, index.spec, metadata or {}, progress)
     files = _collect(run, paths)
     for file in index.files():
         run.hold(file.path, file.sha256)
@@ -164,6 +163,46 @@ def add(
     dealt = [*run.report.added, *run.report.updated, *run.report.unchanged]
     if run.report.failed or index.counts()["failures"]:
         index.note_failures(run.report.failed, dealt)
+    run.report.seconds = time.monotonic() - run.started
+    return run.report
+
+
+def add_documents(
+    index: Index,
+    documents: Iterable[Document],
+    embedder: Embedder,
+    *,
+    total: int = 0,
+    progress: Callable[[Progress], None] | None = None,
+) -> Report:
+    """Index documents that are parsed already, each under its `source`.
+
+    Those that stand there with the same content are left as they are. `total` is how many come,
+    for `progress`. Raises DocumentError for one that makes too many passages; those before it are
+    indexed then.
+    """
+    check_embedder(index, embedder)
+    run = _Run(index, embedder, index.spec, {}, None)
+    for file in index.files():
+        run.hold(file.path, file.sha256)
+    batch: list[tuple[Document, list[Chunk]]] = []
+
+    def store() -> None:
+        _store(run, batch)
+        batch.clear()
+        if progress:
+            seconds = time.monotonic() - run.started
+            progress(Progress(run.done, total, 0, 0, run.report.chunks, seconds))
+
+    for document in documents:
+        if run.known.get(document.source) == document.sha256:
+            run.report.unchanged.append(document.source)
+            run.finish(document.source)
+            continue
+        batch.append((document, _split(run, document)))
+        if sum(max(1, len(chunks)) for _, chunks in batch) >= BATCH_CHUNKS:
+            store()
+    store()
     run.report.seconds = time.monotonic() - run.started
     return run.report
 
@@ -302,8 +341,7 @@ def _settle_twins(run: _Run) -> None:
 
 
 def _split(run: _Run, document: Document) -> list[Chunk]:
-    limit = int(run.index.chunker["max_tokens"])
-    chunks = chunking.split(document, max_tokens=limit, count_tokens=run.embedder.count_tokens)
+    chunks = chunking.split(document, run.spec, run.embedder)
     if len(chunks) > MOST_CHUNKS:
         raise LimitExceeded(
             f"makes {len(chunks)} passages; at most {MOST_CHUNKS} are indexed of one file, so "
@@ -313,17 +351,10 @@ def _split(run: _Run, document: Document) -> list[Chunk]:
 
 
 def _store(run: _Run, batch: Sequence[tuple[Document, list[Chunk]]]) -> None:
-    texts = [chunk.content for _, chunks in batch for chunk in chunks]
-    vectors: Matrix = (
-        run.embedder.embed_documents(texts)
-        if texts
-        else np.empty((0, run.embedder.identity.dimension), np.float32)
-    )
-    at = 0
-    for document, chunks in batch:
+    vectors = chunking.embed(batch, run.spec, run.embedder)
+    for (document, chunks), rows in zip(batch, vectors, strict=True):
         name = document.source
-        placed = run.index.put(document, chunks, vectors[at : at + len(chunks)], run.metadata)
-        at += len(chunks)
+        placed = run.index.put(document, chunks, rows, run.metadata)
         if name in run.known:
             run.report.updated.append(name)
         else:

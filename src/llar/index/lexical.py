@@ -21,28 +21,49 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .index import Index
+from ..text.words import fold, written
+from .index import Index, chunk_words
 from .passages import Places, Posting, Scores, View, find, numbers
 
 K1 = 1.2
 B = 0.75
+BLOCK = 1024  # passages whose text is read together
 
 
 class Lexical:
     """One query's words, weighed against a collection.
 
     Each word is a group of alternatives (its stem in each language of the collection) that count
-    as one word.
+    as one word. `weights`, one for each word, multiply what it is worth. A word with `forms`
+    counts only where it is written as one of them (lower case, without accents).
     """
 
-    def __init__(self, index: Index, words: Sequence[Sequence[str]]) -> None:
-        self._groups = [tuple(sorted(set(group))) for group in words if group]
+    def __init__(
+        self,
+        index: Index,
+        words: Sequence[Sequence[str]],
+        weights: Sequence[float] | None = None,
+        forms: Sequence[Sequence[str]] | None = None,
+    ) -> None:
+        given = zip(
+            words,
+            [1.0] * len(words) if weights is None else weights,
+            [()] * len(words) if forms is None else forms,
+            strict=True,
+        )
+        held = [(tuple(sorted(set(g))), w, tuple(sorted(set(f)))) for g, w, f in given if g]
+        self._groups = [group for group, _, _ in held]
         with index.database.read() as connection:
             self._view = index.passages.view()
-            self._postings = [_posting(connection, self._view, group) for group in self._groups]
+            self._postings = [
+                _written(index, connection, self._view, group, f) if f
+                else _posting(connection, self._view, group)
+                for group, _, f in held
+            ]  # fmt: skip
         total = self._view.count
         self._weights = [
-            math.log(1 + (total - p.passages + 0.5) / (p.passages + 0.5)) for p in self._postings
+            weight * math.log(1 + (total - p.passages + 0.5) / (p.passages + 0.5))
+            for p, (_, weight, _) in zip(self._postings, held, strict=True)
         ]
         self._most = sum(self._weights) * (K1 + 1)
 
@@ -94,9 +115,42 @@ def _read(connection: sqlite3.Connection, view: View, group: tuple[str, ...]) ->
         places.append(found[here])
         most = max(most, len(_runs(places[-1])[0]))
     distinct, tf = _runs(np.concatenate(places))
-    norm = K1 * (1 - B + B * view.lengths[distinct] / view.mean_length)
-    impacts = tf * (K1 + 1) / (tf + norm)
-    return Posting(distinct.astype(np.int32), impacts.astype(np.float32), most)
+    return Posting(distinct.astype(np.int32), _impacts(view, distinct, tf), most)
+
+
+def _impacts(view: View, places: Places, tf: Places) -> Scores:
+    """What a word of weight 1 adds to passages that hold it `tf` times."""
+    norm = K1 * (1 - B + B * view.lengths[places] / view.mean_length)
+    return (tf * (K1 + 1) / (tf + norm)).astype(np.float32)
+
+
+def _written(
+    index: Index,
+    connection: sqlite3.Connection,
+    view: View,
+    group: tuple[str, ...],
+    forms: tuple[str, ...],
+) -> Posting:
+    """Where one of `forms` stands, among the passages that hold a stem of `group`."""
+    key = (*group, "", *forms)  # no stem is empty
+    held = view.postings.get(key)
+    if held is None:
+        wanted, places, counts = frozenset(forms), [], []
+        candidates = _posting(connection, view, group).places
+        for a in range(0, len(candidates), BLOCK):
+            block = candidates[a : a + BLOCK]
+            found = index.chunks(view.ids[block].tolist())
+            for place, chunk_id in zip(block.tolist(), view.ids[block].tolist(), strict=True):
+                if chunk_id in found:
+                    words = written([chunk_words(*found[chunk_id])])
+                    count = sum(n for form, n in words.items() if fold(form) in wanted)
+                    if count:
+                        places.append(place)
+                        counts.append(count)
+        here, tf = np.array(places, np.int64), np.array(counts, np.int64)
+        held = Posting(here.astype(np.int32), _impacts(view, here, tf), len(places))
+        view.postings.keep(key, held)
+    return held
 
 
 def _runs(places: Places) -> tuple[Places, Places]:

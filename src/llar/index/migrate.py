@@ -10,13 +10,51 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ..chunks.keywords import keywords
 from ..errors import CollectionError, SchemaMismatch
-from .database import SCHEMA, mapped, mapped_disk
+from .database import NEXT, SCHEMA, mapped, mapped_disk
 
 # Schema it starts from -> what brings a collection to the next one. A step runs inside the
 # transaction and must not commit; the schema in the manifest is raised for it.
 Steps = Mapping[int, Callable[[sqlite3.Connection], None]]
-STEPS: Steps = {}
+
+
+def _add_chunk_columns(connection: sqlite3.Connection) -> None:
+    """Schema 1 to 2: chunks get a context, parts and keywords; those of an unfinished reembed, too.
+
+    Keywords are made from the passages' texts, as a new collection would have them.
+    """
+    for suffix in ("", NEXT):
+        table = f"chunks{suffix}"
+        if not connection.execute(
+            "SELECT 1 FROM sqlite_schema WHERE name = ?", (table,)
+        ).fetchone():
+            continue
+        for column in ("context TEXT", "parts TEXT", "keywords TEXT NOT NULL DEFAULT '[]'"):
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+        for (document_id,) in connection.execute("SELECT id FROM documents").fetchall():
+            set_keywords(connection, table, document_id)
+
+
+def set_keywords(connection: sqlite3.Connection, table: str, document_id: int) -> None:
+    """Make the keywords of a document's passages in `table` from their texts."""
+    [language] = connection.execute(
+        "SELECT language FROM documents WHERE id = ?", (document_id,)
+    ).fetchone()
+    rows = connection.execute(
+        f"SELECT id, text FROM {table} WHERE document_id = ? ORDER BY id", (document_id,)
+    ).fetchall()
+    found = keywords([text for _, text in rows], language)
+    connection.executemany(
+        f"UPDATE {table} SET keywords = ? WHERE id = ?",
+        [
+            (json.dumps(words, ensure_ascii=False), row[0])
+            for words, row in zip(found, rows, strict=True)
+        ],
+    )
+
+
+STEPS: Steps = {1: _add_chunk_columns}
 
 
 def migrate(

@@ -14,7 +14,7 @@ import sqlite3
 import threading
 from collections.abc import Collection as SetOf
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,7 @@ class View:
     spoken: tuple[str, ...]  # their languages
     postings: Postings = field(default_factory=Postings)
     kept: dict[object, Mask] = field(default_factory=dict)  # filters -> passages they leave
+    known: dict[str, Any] = field(default_factory=dict)  # what was worked out from the passages
 
     def of_documents(self, documents: SetOf[int]) -> Mask:
         """Which passages are of these documents."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from .. import chunks as chunking
+from ..chunks import Spec, read_spec
+from ..errors import CollectionError
 from ..models.interface import Embedder
 from .database import NEXT, create_passages, drop_passages, swap_passages
 from .index import Index, insert_passages
@@ -23,7 +25,7 @@ from .ingest import Progress
 def reembed(
     index: Index,
     embedder: Embedder,
-    chunker: Mapping[str, Any],
+    spec: Spec,
     *,
     progress: Callable[[Progress], None] | None = None,
 ) -> int:
@@ -31,28 +33,40 @@ def reembed(
 
     A run that was interrupted is continued where embedder and chunker are the same.
     """
-    plan = json.dumps({"embedder": asdict(embedder.identity), "chunker": dict(chunker)})
-    _begin(index, plan)
+    _begin(index, {"embedder": asdict(embedder.identity), "chunker": spec.as_manifest()})
     started, chunks = time.monotonic(), 0
     while True:
         todo = _missing(index)
         for done, document_id in enumerate(todo, 1):
-            chunks += _one(index, document_id, embedder, chunker)
+            chunks += _one(index, document_id, embedder, spec)
             if progress:
                 seconds = time.monotonic() - started
                 progress(Progress(done, len(todo), done, len(todo), chunks, seconds))
         with index.database.write() as connection:
             if not _missing(index):  # nothing was added meanwhile
-                return _finish(connection, embedder, chunker)
+                return _finish(connection, embedder, spec)
 
 
-def _begin(index: Index, plan: str) -> None:
+def _begin(index: Index, plan: dict[str, Any]) -> None:
     with index.database.write() as connection:
         before = connection.execute("SELECT value FROM manifest WHERE key = 'next'").fetchone()
-        if before is None or before[0] != plan:
+        if before is None or not _same(before[0], plan):
             drop_passages(connection, NEXT)
             create_passages(connection, NEXT)
-            connection.execute("INSERT OR REPLACE INTO manifest VALUES ('next', ?)", (plan,))
+            connection.execute(
+                "INSERT OR REPLACE INTO manifest VALUES ('next', ?)", (json.dumps(plan),)
+            )
+
+
+def _same(text: str, plan: dict[str, Any]) -> bool:
+    """Whether a plan as it is stored is this one; parameters it does not name have defaults."""
+    stored = json.loads(text)
+    try:
+        chunker = read_spec(stored["chunker"]).as_manifest()
+    except CollectionError:  # of a chunker that is no more
+        return False
+    written: dict[str, Any] = json.loads(json.dumps(plan))  # lists for tuples
+    return {**stored, "chunker": chunker} == written
 
 
 def _missing(index: Index) -> list[int]:
@@ -62,15 +76,13 @@ def _missing(index: Index) -> list[int]:
     return [row[0] for row in rows]
 
 
-def _one(index: Index, document_id: int, embedder: Embedder, chunker: Mapping[str, Any]) -> int:
+def _one(index: Index, document_id: int, embedder: Embedder, spec: Spec) -> int:
     """Chunk and embed one document; returns how many chunks, 0 where it was removed meanwhile."""
     found = index.find_document(document_id)
     if found is None:
         return 0
-    pieces = chunking.split(
-        found, max_tokens=int(chunker["max_tokens"]), count_tokens=embedder.count_tokens
-    )
-    vectors = embedder.embed_documents([piece.content for piece in pieces])
+    pieces = chunking.split(found, spec, embedder)
+    [vectors] = chunking.embed([(found, pieces)], spec, embedder)
     with index.database.write() as connection:
         here = "SELECT (SELECT count(*) FROM documents WHERE id = ?1), (SELECT count(*) FROM"
         there = connection.execute(
@@ -82,7 +94,7 @@ def _one(index: Index, document_id: int, embedder: Embedder, chunker: Mapping[st
     return 0
 
 
-def _finish(connection: sqlite3.Connection, embedder: Embedder, chunker: Mapping[str, Any]) -> int:
+def _finish(connection: sqlite3.Connection, embedder: Embedder, spec: Spec) -> int:
     connection.execute(
         f"DELETE FROM words{NEXT} WHERE rowid NOT IN (SELECT id FROM chunks{NEXT})"
     )  # of documents removed meanwhile
@@ -90,7 +102,7 @@ def _finish(connection: sqlite3.Connection, embedder: Embedder, chunker: Mapping
     tokens = sum(len(row[0].split()) for row in connection.execute("SELECT terms FROM words"))
     for key, value in (
         ("embedder", asdict(embedder.identity)),
-        ("chunker", dict(chunker)),
+        ("chunker", spec.as_manifest()),
         ("tokens", tokens),
     ):
         connection.execute("UPDATE manifest SET value = ? WHERE key = ?", (json.dumps(value), key))

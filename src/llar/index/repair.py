@@ -39,7 +39,7 @@ from .database import (
 from .doctor import Problem, check, manifest_faults, stale_drafts, stopped_folders
 from .examine import Examined, read_chunks, read_record, readable_metadata
 from .index import DOCUMENT, chunk_terms, document_row, insert_passages
-from .migrate import back_up
+from .migrate import back_up, set_keywords
 from .salvage import salvage
 
 
@@ -72,8 +72,8 @@ def repair(config: Config, name: str, problems: Sequence[Problem]) -> list[str]:
 
 def fresh_manifest(config: Config, model: Embedder) -> dict[str, Any]:
     """The manifest that a new collection would get."""
-    limit = min(config.chunk_tokens or model.max_tokens, model.max_tokens)
-    return new_manifest(model.identity, {"name": "structure", "max_tokens": limit})
+    spec = chunking.configured(config, model)
+    return new_manifest(model.identity, spec.as_manifest())
 
 
 def repair_folders(config: Config) -> list[str]:
@@ -153,6 +153,7 @@ class _Repair:
             doubtful = {i for p in problems if p.kind == "document" for i in p.documents}
             self._documents(sorted(anew), doubtful)
         self._fill_words()
+        self._keywords(sorted(i for p in problems if p.kind == "keywords" for i in p.documents))
         tokens = sum(len(row[0].split()) for row in connection.execute("SELECT terms FROM words"))
         self._set("tokens", tokens)
         # Whoever has the collection open must not go on with vectors that were replaced.
@@ -235,7 +236,7 @@ class _Repair:
         """Chunk and embed these anew; doubtful ones from their files where those are unchanged."""
         found = dict(self.connection.execute("SELECT key, value FROM manifest").fetchall())
         pinned = json.loads(found["embedder"])
-        limit = int(json.loads(found["chunker"])["max_tokens"])
+        spec = chunking.read_spec(json.loads(found["chunker"]))
         identity = EmbedderIdentity(**{**pinned, "languages": tuple(pinned["languages"])})
         with contextlib.closing(_Embedder(self.config, identity)) as model:
             try:
@@ -251,12 +252,14 @@ class _Repair:
                 if row:  # else it was nameless and is gone
                     seen = read_record(self.connection, row)
                     document = self._truth(seen) if number in doubtful else seen.document
-                    self._passages(seen.id, document, embedder, limit)
+                    self._passages(seen.id, document, embedder, spec)
         self.done.append(f"made the passages of {len(numbers)} documents anew")
 
-    def _passages(self, number: int, document: Document, embedder: Embedder, limit: int) -> None:
-        chunks = chunking.split(document, max_tokens=limit, count_tokens=embedder.count_tokens)
-        vectors = embedder.embed_documents([chunk.content for chunk in chunks])
+    def _passages(
+        self, number: int, document: Document, embedder: Embedder, spec: chunking.Spec
+    ) -> None:
+        chunks = chunking.split(document, spec, embedder)
+        [vectors] = chunking.embed([(document, chunks)], spec, embedder)
         connection = self.connection
         columns = ", ".join(f"{column} = ?" for column in DOCUMENT.split(", "))
         connection.execute(
@@ -264,13 +267,7 @@ class _Repair:
         )
         for table in ("chunks", "vectors"):
             connection.execute(f"DELETE FROM {table} WHERE document_id = ?", (number,))
-        insert_passages(
-            connection,
-            number,
-            document,
-            chunks,
-            vectors.reshape(len(chunks), embedder.identity.dimension),
-        )
+        insert_passages(connection, number, document, chunks, vectors)
 
     def _truth(self, seen: Examined) -> Document:
         """The document as its file says, or as it is stored where the file is another now."""
@@ -292,6 +289,13 @@ class _Repair:
         if nameable:
             return kept
         return replace(kept, sha256=hashlib.sha256(kept.text.encode()).hexdigest())
+
+    def _keywords(self, numbers: Sequence[int]) -> None:
+        """Make the keywords of these documents' passages anew."""
+        for number in numbers:
+            set_keywords(self.connection, "chunks", number)
+        if numbers:
+            self.done.append(f"made the keywords of {len(numbers)} documents anew")
 
     def _fill_words(self) -> None:
         """Words for every passage that has none."""

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CollectionBusy, CollectionError
-from .database import BROKEN, create_tables, from_column, mapped, mapped_disk
+from .database import BROKEN, SCHEMA, create_tables, from_column, mapped, mapped_disk
+from .index import CHUNK
 
 _ROWS = {  # table -> its columns, in the order of the schema; words are made anew from chunks
     "documents": "id, sha256, format, size, title, author, created, modified, language, pages,"
     " blocks, notes, added, text",
-    "chunks": "id, document_id, start, end, kind, prefix, headings, first_page, last_page, text",
+    "chunks": f"document_id, {CHUNK}",
     "vectors": "document_id, first_chunk, count, data",
 }
 _PAGE = 4096  # bytes; SQLite's default, which collections have
@@ -57,6 +58,9 @@ def salvage(path: Path, manifest: Mapping[str, Any]) -> list[str]:
                 [(k, json.dumps(v)) for k, v in manifest.items()],
             )
             lost = _copy(work, target)
+            target.execute(  # its tables are the present ones, whatever was copied
+                "INSERT OR REPLACE INTO manifest VALUES ('schema', ?)", (json.dumps(SCHEMA),)
+            )
             target.commit()
             if not target.execute("SELECT count(*) FROM documents").fetchone()[0]:
                 raise CollectionError(

@@ -79,6 +79,12 @@ class Vectors:
             matrix = self._rows(view)
         return _cosines(matrix, places, query)
 
+    def of(self, view: View, places: Places) -> Matrix:
+        """The vectors of these passages, one row each, in the transaction of `view`."""
+        with self._guard:
+            found: Matrix = self._rows(view)[places]
+        return found
+
     def _rows(self, view: View) -> Matrix:
         """One row per place, the missing ones read from the collection."""
         if view.layout is not self._layout:

@@ -3,7 +3,8 @@
 A backend is a row in a table `name -> "module:Class"`; the module is imported when the first
 model of that backend is opened. Another package adds rows through the entry-point group
 `llar.backends`: the entry's name is `kind.backend` (`chat.mine`, `embedding.mine`,
-`reranker.mine`), its value the class. A class has an `open(config, name)` that returns the model.
+`reranker.mine`, `compressor.mine`), its value the class. A class has an `open(config, name)` that
+returns the model.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from ..errors import UnknownModel
 
 if TYPE_CHECKING:
     from ..config import Config
-    from .interface import ChatModel, Embedder, Reranker
+    from .interface import ChatModel, Compressor, Embedder, Reranker
 
-__all__ = ["BACKENDS", "open_chat", "open_embedder", "open_reranker"]
+__all__ = ["BACKENDS", "open_chat", "open_compressor", "open_embedder", "open_reranker"]
 
 BACKENDS = {
     "chat": {
@@ -34,6 +35,9 @@ BACKENDS = {
     "reranker": {
         "llamacpp": "llar.models.llamacpp_rerank:LlamaReranker",
         "fake": "llar.models.fake:FakeReranker",
+    },
+    "compressor": {
+        "ctranslate2": "llar.models.bert_compressor:BertCompressor",
     },
 }
 
@@ -51,6 +55,11 @@ def open_embedder(config: Config, name: str | None = None) -> Embedder:
 def open_reranker(config: Config, name: str) -> Reranker:
     """The reranker `name`."""
     return cast("Reranker", _open("reranker", config, name))
+
+
+def open_compressor(config: Config, name: str | None = None) -> Compressor:
+    """The compressor `name`, or the configured one."""
+    return cast("Compressor", _open("compressor", config, name or config.compressor))
 
 
 def _open(kind: str, config: Config, full_name: str) -> object:

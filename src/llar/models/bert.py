@@ -131,6 +131,11 @@ class BertEmbedder:
         Returns shape (tokens, dimension), float32, and each token's (start, end) in `text`;
         special tokens and prefix are read by the model but left out.
         """
+        states, offsets = self.token_states(text)
+        return _unit(states), offsets
+
+    def token_states(self, text: str) -> tuple[Matrix, list[tuple[int, int]]]:
+        """Like embed_tokens, with the last layer as it is."""
         prefix = self.identity.document_prefix
         encoding = self._tokenizer.encode(prefix + text)
         self._check(len(encoding.ids), prefix, text)
@@ -140,8 +145,8 @@ class BertEmbedder:
             for row, (start, end) in enumerate(encoding.offsets)
             if not encoding.special_tokens_mask[row] and end > len(prefix)
         ]
-        rows = states[[row for row, _ in kept]]
-        return _unit(rows), [(max(0, start), end) for _, (start, end) in kept]
+        rows: Matrix = states[[row for row, _ in kept]]
+        return rows, [(max(0, start), end) for _, (start, end) in kept]
 
     def close(self) -> None:
         """Free the weights."""

@@ -15,7 +15,7 @@ from ..errors import UnknownModel
 from . import sources
 from .sources import Source
 
-Kind = Literal["chat", "embedding", "reranker"]
+Kind = Literal["chat", "embedding", "reranker", "compressor"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 

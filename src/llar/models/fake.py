@@ -18,7 +18,7 @@ import numpy as np
 from ..config import Config
 from ..errors import ConfigError, ContextTooLong, EngineError, UnknownModel
 from ..records import Completion, Message, Piece, TokenProbability, Usage
-from .interface import DEFAULTS, EmbedderIdentity, Matrix, Options, Pieces
+from .interface import DEFAULTS, EmbedderIdentity, Matrix, Options, Pieces, TokenLikelihood
 
 __all__ = ["FakeChat", "FakeEmbedder", "FakeReranker"]
 
@@ -77,6 +77,20 @@ class FakeChat:
     def count_prompt(self, messages: Sequence[Message]) -> int:
         """Tokens of all messages, and one for each role."""
         return sum(1 + self.count_tokens(m.content) for m in messages)
+
+    def logprobs(self, text: str, given: str) -> list[TokenLikelihood]:
+        """A word or sign that was read before costs 1, any other as much as it has characters."""
+        if not text or not given:
+            raise ValueError("expected a text and something before it, not an empty string")
+        self._check(self.count_tokens(given) + self.count_tokens(text), DEFAULTS)
+        known = {token.strip() for token in TOKEN.findall(given)}
+        found: list[TokenLikelihood] = []
+        for match in TOKEN.finditer(text):
+            token = match.group().strip()
+            cost = 1 if token in known else max(1, len(token))
+            known.add(token)
+            found.append(TokenLikelihood(*match.span(), -float(cost)))
+        return found
 
     def close(self) -> None:
         """Nothing to free."""

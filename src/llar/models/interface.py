@@ -60,6 +60,28 @@ class ChatModel(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLikelihood:
+    """One token of a text that was read: its place in it, and its natural-log probability."""
+
+    start: int
+    end: int
+    logprob: float
+
+
+@runtime_checkable
+class LikelihoodModel(ChatModel, Protocol):
+    """A chat model that also tells how likely it finds a given text."""
+
+    def logprobs(self, text: str, given: str) -> list[TokenLikelihood]:
+        """The probability of each token of `text` after `given`; neither may be empty.
+
+        The tokens follow each other without gaps. Tokens that share a character count as one.
+        Raises ContextTooLong where both together do not fit, EngineError and RemoteError where
+        the model cannot tell."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class EmbedderIdentity:
     """What a collection's manifest pins: vectors of different identities must never be mixed."""
 
@@ -112,5 +134,26 @@ class Reranker(Protocol):
     name: str
 
     def rerank(self, query: str, texts: Sequence[str]) -> list[float]: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenWorth:
+    """One token of a text: its place in it, and how surely it should be kept, 0 to 1."""
+
+    start: int
+    end: int
+    worth: float
+
+
+class Compressor(Protocol):
+    """A model that tells which tokens of a text carry its meaning."""
+
+    name: str
+
+    def worths(self, text: str) -> list[TokenWorth]:
+        """Each token of `text`, in order; characters that no token holds are between them."""
+        ...
 
     def close(self) -> None: ...

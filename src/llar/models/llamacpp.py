@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from ..config import Config
 from ..errors import ConfigError, ContextTooLong, EngineError, ModelCorrupt
 from ..records import Completion, Message, Piece, TokenProbability, Usage
-from .interface import DEFAULTS, Options, Pieces
+from .interface import DEFAULTS, Options, Pieces, TokenLikelihood
 from .llama import Llama
+from .llama_likelihood import LlamaLikelihood
 
 __all__ = ["LlamaChat", "model_file"]
 
@@ -34,6 +36,10 @@ class LlamaChat:
         self.name = name
         self._llama = Llama(file, name=name, context=context, threads=threads, adapters=adapters)
         self.context = self._llama.context
+        self._file = file
+        self._threads = threads
+        self._reading: LlamaLikelihood | None = None
+        self._lock = Lock()
         self._template = "tokenizer.chat_template" in self._llama.header.values
 
     @classmethod
@@ -80,8 +86,22 @@ class LlamaChat:
         prompt = self._llama.socket.post("/apply-template", body)["prompt"]
         return len(self._tokenize(prompt, special=True))
 
+    def logprobs(self, text: str, given: str) -> list[TokenLikelihood]:
+        """How likely each token of `text` is after `given`, no adapter on.
+
+        Loads the model once more at first. Raises ContextTooLong, EngineError.
+        """
+        with self._lock:
+            if self._reading is None:
+                self._reading = LlamaLikelihood(
+                    self._file, name=self.name, context=self.context, threads=self._threads
+                )
+        return self._reading.logprobs(text, given)
+
     def close(self) -> None:
         """Free the model; requests still running fail."""
+        if self._reading is not None:
+            self._reading.close()
         self._llama.close()
 
     def _pieces(self, body: dict[str, Any], options: Options) -> Pieces:

@@ -11,7 +11,8 @@ import numpy as np
 from ..config import Config
 from ..errors import ConfigError, ContextTooLong, RemoteError, UnknownModel
 from ..records import Completion, Message, Piece, TokenProbability, Usage
-from .interface import DEFAULTS, EmbedderIdentity, Matrix, Options, Pieces
+from .echo import likelihoods
+from .interface import DEFAULTS, EmbedderIdentity, Matrix, Options, Pieces, TokenLikelihood
 from .remote import Remote
 
 __all__ = ["OpenAIChat", "OpenAIEmbedder"]
@@ -135,6 +136,11 @@ class OpenAIChat:
     def count_prompt(self, messages: Sequence[Message]) -> int:
         """Tokens of the whole prompt; an upper bound unless `counts_exactly`."""
         return self._tokens.prompt(_messages(messages))
+
+    def logprobs(self, text: str, given: str) -> list[TokenLikelihood]:
+        """How likely each token of `text` is after `given`; see `echo.likelihoods`."""
+        self._options(Options(max_tokens=1), self._tokens.text(given + text, special=True))
+        return likelihoods(self._remote, self._model, text, given)
 
     def close(self) -> None:
         """Close the connections."""

@@ -206,15 +206,22 @@ def _encoder_facts(folder: Path) -> Facts:
     if isinstance(positions, int):  # RoBERTa's positions start behind the padding's
         roberta = "roberta" in str(config.get("model_type"))
         limits.append(positions - int(config.get("pad_token_id", 1)) - 1 if roberta else positions)
+    if any(h.endswith("ForTokenClassification") for h in heads):
+        return Facts("compressor", "ctranslate2", _least(limits))
     prompts = _json(folder / "config_sentence_transformers.json").get("prompts") or {}
     return Facts(
         "embedding",
         "ctranslate2",
-        min((n for n in limits if isinstance(n, int) and n > 0), default=0),
+        _least(limits),
         _pooling(folder),
         str(prompts.get("query", "")),
         str(prompts.get("document", prompts.get("passage", ""))),
     )
+
+
+def _least(limits: list[Any]) -> int:
+    """The smallest length of those that are one, 0 where none is."""
+    return min((n for n in limits if isinstance(n, int) and n > 0), default=0)
 
 
 def check_safetensors(file: Path) -> None:

@@ -14,6 +14,11 @@ from ..config import Config
 from ..errors import ConfigError
 from ..records import Message, Role
 
+_CONTROL = re.compile(
+    r"<\|[^<>|]{1,40}\|>|<｜[^<>｜]{1,40}｜>|</?s>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>"
+    r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]|<</?SYS>>"
+    r"|</?(?:think|tool_call|tool_response|im_start|im_end)>"
+)
 _HEAD = re.compile(r"^# (system|user|assistant)\n", re.MULTILINE)
 
 
@@ -40,6 +45,15 @@ def render(config: Config, name: str, **values: str) -> list[Message]:
             raise ConfigError(f"{where}: {e} cannot be filled in; it may use {have}") from None
         messages.append(Message(_role(role), filled))
     return messages
+
+
+def harmless(text: str) -> str:
+    """Text in which no model's control token stands, so that a passage cannot end its own turn.
+
+    Models write them as <|name|>, <name>, </s> or [NAME]; a space behind the bracket makes them
+    plain text. Quotes are taken from the document, not from here.
+    """
+    return _CONTROL.sub(lambda m: f"{m[0][0]} {m[0][1:]}", text)
 
 
 def _role(name: str) -> Role:

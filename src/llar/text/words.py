@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -18,7 +19,17 @@ import Stemmer
 
 from .stopwords import stop_words
 
-__all__ = ["STEMMED", "highlight", "query_terms", "stop_words", "terms"]
+__all__ = [
+    "STEMMED",
+    "QueryWord",
+    "fold",
+    "highlight",
+    "query_terms",
+    "query_words",
+    "stop_words",
+    "terms",
+    "written",
+]
 
 # ISO 639-1 code -> Snowball algorithm.
 STEMMED = {
@@ -138,13 +149,55 @@ def query_terms(text: str, languages: Sequence[str]) -> list[list[str]]:
     Stop words of the language(s) that most of the query's stop words belong to are left out,
     unless nothing would remain. No `languages` means unstemmed.
     """
+    return [list(word.terms) for word in query_words(text, languages)]
+
+
+class QueryWord(NamedTuple):
+    """A word of a query: where it stands, as it is written, and its distinct terms.
+
+    `form` is in lower case with its accents, "" for what `written` leaves out and names with `_`.
+    """
+
+    start: int
+    end: int
+    form: str
+    terms: tuple[str, ...]
+
+
+def query_words(
+    text: str, languages: Sequence[str], *, stop_words_too: bool = False
+) -> list[QueryWord]:
+    """The words that `query_terms` gives the terms of, with `stop_words_too` all words."""
     words = _query_words(text, languages)
+    if stop_words_too:
+        return words
     lists = [stop_words(language) for language in languages]
-    counts = [sum(form in stops for form, _ in words) for stops in lists]
+    counts = [sum(w.form in stops for w in words) for stops in lists]
     top = max(counts, default=0)
     stops = frozenset().union(*(s for s, n in zip(lists, counts, strict=True) if n == top))
-    kept = [found for form, found in words if form not in stops]
-    return kept or [found for _, found in words]
+    return [w for w in words if w.form not in stops] or words
+
+
+def written(texts: Iterable[str]) -> Counter[str]:
+    """How often each word stands in `texts`: in lower case, with its accents, not stemmed.
+
+    Numbers with separators or units, names such as C++ and scripts without spaces between words
+    are left out.
+    """
+    spaced: Counter[str] = Counter()
+    for text in texts:
+        spaced.update(text.split())  # each different one is then looked at once
+    found: Counter[str] = Counter()
+    for between, count in spaced.items():
+        for form in _written(between):
+            found[form] += count
+    return found
+
+
+@lru_cache(maxsize=200_000)
+def _written(text: str) -> tuple[str, ...]:
+    runs = _RUN.findall(text)
+    return tuple(form for run in runs for piece in _pieces(run) for form in piece.stemmed)
 
 
 def highlight(text: str, query: str, languages: Sequence[str]) -> list[tuple[int, int]]:
@@ -185,16 +238,16 @@ def _wanted(query: str, languages: tuple[str, ...]) -> frozenset[str]:
     return frozenset(term for found in query_terms(query, languages) for term in found)
 
 
-def _query_words(text: str, languages: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """(surface form, terms) of each word of a query."""
+def _query_words(text: str, languages: Sequence[str]) -> list[QueryWord]:
     tables = [_stems(language) for language in languages] or [_stems(None)]
     words = []
-    for run in _RUN.findall(text):
-        for piece in _pieces(run):
-            if not piece.lone:
-                found = dict.fromkeys(term for table in tables for term in table.of(piece))
-                if found:
-                    words.append(("".join(piece.stemmed[:1]), list(found)))
+    for run in _RUN.finditer(text):
+        for piece in _pieces(run.group()):
+            found = dict.fromkeys(term for table in tables for term in table.of(piece))
+            if found and not piece.lone:
+                form = piece.stemmed[0] if piece.stemmed and not piece.literal else ""
+                start, end = run.start() + piece.start, run.start() + piece.end
+                words.append(QueryWord(start, end, form, tuple(found)))
     return words
 
 

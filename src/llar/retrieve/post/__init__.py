@@ -1,0 +1,1 @@
+"""What happens to the passages found, the steps of `--post`."""

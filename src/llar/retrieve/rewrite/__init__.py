@@ -1,0 +1,1 @@
+"""What happens to a question before retrieval, the steps of `--query`."""

@@ -1,0 +1,1 @@
+"""Ways of retrieving, the steps of `--strategy`."""
