@@ -13,10 +13,13 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from retrieval import SETS, collection, ndcg, questions
+from indexed import indexed
+from retrieval import DATA, SETS, collection, ndcg, questions
 
 import llar
+from llar.evaluate.beir import read_beir
 from llar.evaluate.statistics import paired
 
 WORDS = (
@@ -39,7 +42,7 @@ def scores(
     found, start = [], time.perf_counter()
     for query_id, text in asked.items():
         hits = docs.search(text, k=DEPTH, mode=mode, query=step)
-        ranked = list(dict.fromkeys(Path(h.document.path).stem for h in hits))
+        ranked = list(dict.fromkeys(Path(h.document.path).name for h in hits))
         found.append(ndcg(ranked, relevant[query_id]))
     return found, (time.perf_counter() - start) * 1000 / len(asked)
 
@@ -116,11 +119,19 @@ def rewritten(docs: llar.Collection, text: str) -> str:
     return docs.explain(text, k=1, mode="lexical", query="spelling").query.text
 
 
+def filed(name: str) -> llar.Collection:
+    """A set as an ordinary collection beside the others; `collection` keeps it apart."""
+    texts = read_beir(DATA / name).texts
+    assert texts
+    found = {f"{t.path}.txt": f"{t.title or ''}\n\n{t.text}".strip() for t in texts()}
+    return indexed(f"retrieval-{name}", {file: text for file, text in found.items() if text})
+
+
 def intents() -> None:
     """Kinds of questions by the model, and which of the five sets a question is sent to."""
     listed = (Path(__file__).parent / "intents.tsv").read_text("utf-8").splitlines()
     cases = [line.split("\t") for line in listed]
-    docs = collection("adi")
+    docs = filed("adi")
     counts: dict[str, int] = defaultdict(int)
     for expected, text in cases:
         for step in docs.explain(text, k=1, mode="lexical", query="intent:model").steps:
@@ -128,20 +139,20 @@ def intents() -> None:
                 counts[who] += step.about.get(who) == expected
     print(f"kinds: {dict(counts)} of {len(cases)}")
     docs.close()
-    for name in SETS:
-        docs = collection(name)
+    sets = {name: filed(name) for name in SETS}
+    names = {docs.name for docs in sets.values()}
+    for name, docs in sets.items():
         asked = list(questions(name)[0].values())[:100]
         right = wrong = 0
         for text in asked:
-            about: dict[str, object] = {}
+            about: dict[str, Any] = {}
             for step in docs.explain(text, k=1, mode="lexical", query="intent").steps:
                 about |= step.about
-            found = about["scores"]
-            assert isinstance(found, dict)
-            kept = {n: s for n, s in found.items() if n.removeprefix("retrieval-") in SETS}
-            right += max(kept, key=lambda n: kept[n]) == docs.name
+            found = {n: s for n, s in about["scores"].items() if n in names}
+            right += max(found, key=lambda n: found[n]) == docs.name
             wrong += "elsewhere" in about
         print(f"{name}: {right} of {len(asked)} score best here, {wrong} are sent elsewhere")
+    for docs in sets.values():
         docs.close()
 
 

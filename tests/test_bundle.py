@@ -517,6 +517,8 @@ def test_a_whole_system_moves_into_a_closed_network(tmp_path: Path) -> None:
             if isinstance(answer, dict):
                 answer.pop("timings", None)
                 answer.pop("home", None)
+                for step in answer.get("steps", ()):
+                    del step["seconds"]
         assert before == after
         assert before
 

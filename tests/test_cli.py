@@ -87,6 +87,7 @@ def test_an_answer_as_json_has_every_part(fake: Path, notes: Path) -> None:
         "supported": True,
         "citations": [1],
         "reason": "",
+        "computed": False,
     }
     assert not answer["sentences"][1]["supported"]
     [citation] = answer["citations"]

@@ -207,7 +207,7 @@ def test_what_is_stored_is_what_was_parsed(config: llar.Config, folder: Path) ->
 def test_vectors_and_chunks_line_up(config: llar.Config, folder: Path) -> None:
     with Collection("c", config=config) as docs:
         docs.add(folder)
-        for hit in docs.search("alarm tested", mode="dense"):
+        for hit in docs.search("alarm tested", mode="dense", query="none"):
             stored = docs.embedder.embed_documents([hit.chunk.content])[0]
             asked = docs.embedder.embed_query("alarm tested")
             assert hit.parts["dense"] == pytest.approx(float(np.dot(stored, asked)), abs=1e-6)

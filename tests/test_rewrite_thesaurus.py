@@ -76,7 +76,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def docs(tmp_path_factory: pytest.TempPathFactory, small: Path) -> Iterator[llar.Collection]:
     with made(tmp_path_factory.mktemp("thesaurus"), TEXTS) as docs:
-        docs.config = replace(docs.config, wordnet=small)
+        docs.config = replace(docs.config, wordnet=str(small))
         yield docs
 
 
@@ -113,7 +113,7 @@ def test_hypernyms_by_level(small: Path) -> None:
 
 def test_wordnet_that_is_not_installed(docs: llar.Collection, tmp_path: Path) -> None:
     docs_config = docs.config
-    docs.config = replace(docs_config, wordnet=tmp_path)
+    docs.config = replace(docs_config, wordnet=str(tmp_path))
     try:
         with pytest.raises(ConfigError, match=r"there is no file index.noun\nfix: apt install wor"):
             docs.search("car", query="synonyms")
@@ -218,7 +218,7 @@ def test_wordnet_leaves_other_languages_alone(docs: llar.Collection) -> None:
 
 @debian
 def test_debians_wordnet(docs: llar.Collection) -> None:
-    ours, docs.config = docs.config, replace(docs.config, wordnet=DEBIAN)
+    ours, docs.config = docs.config, replace(docs.config, wordnet=str(DEBIAN))
     try:
         assert found(docs, "car", "synonyms") == ["car.txt"]
         assert "infarct.txt" in found(docs, "an aspirin", "synonyms")

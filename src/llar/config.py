@@ -93,8 +93,8 @@ class Config:
         "structure",
         "How new collections split documents: NAME or NAME:key=value,... (llar add --chunker).",
     )
-    wordnet: Path = _setting(  # noqa: RUF009 - it makes a field
-        Path("/usr/share/wordnet"), "Folder of WordNet's files, for synonyms and hypernyms."
+    wordnet: str = _setting(
+        "/usr/share/wordnet", "Folder of WordNet's files, for synonyms and hypernyms."
     )
     lock_timeout: float = _setting(60.0, "Seconds to wait for another process that is writing.")
 

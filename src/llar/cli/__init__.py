@@ -21,6 +21,7 @@ COMMANDS = {
     "ask": ("ask", "Answer a question from the documents, with citations."),
     "chat": ("ask", "Hold a conversation about the documents."),
     "search": ("search", "Find passages."),
+    "graph": ("graph", "Show the documents' entities and how they are related."),
     "add": ("documents", "Index files and folders."),
     "sync": ("documents", "Make a collection match its folders."),
     "remove": ("documents", "Forget files, folders or a whole collection."),

@@ -21,7 +21,6 @@ from .decode import usable
 from .detect import ARCHIVES, PICTURES, detect
 from .folders import check_file, hash_file, open_file, unreadable
 from .parsed import ParsedText
-from .plain import text_blocks
 
 if TYPE_CHECKING:
     from .ocr import Recogniser
@@ -106,6 +105,8 @@ def from_text(text: str, name: str, *, title: str | None = None) -> Document:
 
     Its characters keep their places. Two of the same text and different names are two documents.
     """
+    from .plain import text_blocks
+
     parsed = ParsedText(text=text, blocks=tuple(text_blocks(text)), title=title)
     data = text.encode("utf-8", "surrogatepass")
     sha256 = hashlib.sha256(name.encode("utf-8", "surrogatepass") + b"\0" + data).hexdigest()

@@ -266,11 +266,32 @@ class Graph:
         )
         return [Edge(*row) for row in rows]
 
-    def all_edges(self) -> list[tuple[int, int, str, int, int]]:
-        """(subject, object, kind, document, start) of every relation."""
-        return self._all(
-            "SELECT subject, object, kind, document, start FROM relations ORDER BY rowid"
+    def between(self, first: int, second: int) -> list[Edge]:
+        """The relations of two entities with each other, in the order of documents and places."""
+        rows = self._all(
+            "SELECT subject, object, kind, label, document, start, end FROM relations"
+            " WHERE (subject = ?1 AND object = ?2) OR (subject = ?2 AND object = ?1)"
+            " ORDER BY document, start, end",
+            (first, second),
         )
+        return [Edge(*row) for row in rows]
+
+    def pairs(self) -> list[tuple[int, int, str, int]]:
+        """(subject, object, kind, how often) of all that is related."""
+        return self._all(
+            "SELECT subject, object, kind, count(*) FROM relations GROUP BY subject, object, kind"
+        )
+
+    def most(self) -> int:
+        """The highest id of an entity, 0 for none."""
+        return int(self._all("SELECT coalesce(max(id), 0) FROM entities")[0][0])
+
+    def is_term(self, entity: int) -> bool:
+        """Do documents write it small, as one of their terms?"""
+        rows = self._all(
+            "SELECT 1 FROM forms WHERE entity = ? AND kind = 'term' LIMIT 1", (entity,)
+        )
+        return bool(rows)
 
     def counts(self) -> dict[str, int]:
         """How many documents, entities, mentions and relations there are."""
@@ -283,17 +304,17 @@ class Graph:
     def top(self, many: int) -> list[Entity]:
         """The entities with the most different neighbours, names and code before plain terms."""
         rows = self._all(
-            "SELECT entity FROM (SELECT entity, count(DISTINCT other) AS n FROM"
-            " (SELECT subject AS entity, object AS other FROM relations WHERE kind != 'under'"
-            " UNION ALL SELECT object, subject FROM relations WHERE kind != 'under')"
-            " GROUP BY entity) JOIN forms USING (entity)"
-            " WHERE kind NOT IN ('term', 'date', 'amount')"
-            " GROUP BY entity ORDER BY max(n) DESC, entity LIMIT ?",
-            (many,),
+            "SELECT entity FROM (SELECT subject AS entity, object AS other FROM relations"
+            " WHERE kind != 'under' UNION ALL SELECT object, subject FROM relations"
+            " WHERE kind != 'under') GROUP BY entity ORDER BY count(DISTINCT other) DESC, entity"
+            " LIMIT ?",
+            (20 * many + 100,),
         )
         ids = [row[0] for row in rows]
         found = self.entities(ids)
-        return [found[i] for i in ids if i in found]
+        told = [found[i] for i in ids if i in found]
+        plain = [e for e in told if e.kind in ("term", "date", "amount", "heading")]
+        return [*(e for e in told if e not in plain), *plain][:many]
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         with self.reading() as connection:

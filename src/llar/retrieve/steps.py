@@ -46,6 +46,7 @@ STEPS: dict[Kind, dict[str, str]] = {
         "adaptive": "strategy.adaptive:adaptive",
         "iterative": "strategy.iterative:iterative",
         "self-query": "strategy.self_query:self_query",
+        "graph": "strategy.graph:graph",
         "recursive": "strategy.recursive:recursive",
         "table": "strategy.table:table",
         "code": "strategy.code:code",

@@ -69,6 +69,10 @@ _FORMS: tuple[tuple[EntityKind, re.Pattern[str]], ...] = (
         r"|[a-z]+[A-Z]\w+|[A-Z][a-z\d]+[A-Z]\w*|[A-Z]{1,5}-\d+[\w-]*|[A-Z]{2,}\s?\d{3,}[\w:-]*)(?!\w)"
     )),
 )  # fmt: skip
+_WORD = re.compile(r"\w+(?:['’·]\w+)*")
+_NO_NAMES = frozenset(
+    ("e.g", "i.e", "etc", "p.ex", "p.e", "pl", "cf", "vs", "a.k.a", "none", "true", "false", "null")
+)
 _ROLE_TARGET = re.compile(r"\s*<[^<>]*>\s*$")
 _TOKEN = re.compile(r"[^\W_][\w'’·-]*(?:\.[^\W\d_](?=\W|$))*")
 _HEADING_MARKS = re.compile(r"^[#=\-~*^\"'`:.+\s]+|[#=\-~*^\"'`:.+\s]+$")
@@ -116,9 +120,8 @@ def key_of(name: str, language: str | None) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def _key(name: str, language: str | None) -> str:
-    bare = name.removesuffix("()")
-    return " ".join(terms(word, language)[0] if terms(word, language) else word.casefold()
-                    for word in re.findall(r"[\w.'’·-]*\w", bare))  # fmt: skip
+    words = (terms(word, language) for word in _WORD.findall(name))
+    return " ".join(found[0] for found in words if found)
 
 
 def read(
@@ -158,7 +161,7 @@ class _Reader:
         self._count(tokens)
         self.known_terms = self._terms(tokens)
         mentions: list[Mention] = []
-        kept = []
+        kept: list[tuple[int, int, tuple[int, ...]]] = []
         for span, words in zip(spans, tokens, strict=True):
             found = sorted(self._mentions(*span, words), key=lambda m: m.start)
             kept.append((*span, tuple(range(len(mentions), len(mentions) + len(found)))))
@@ -176,7 +179,7 @@ class _Reader:
     # -- words -----------------------------------------------------------------------------
 
     def _tokens(self, start: int, end: int) -> list[_Token]:
-        found = []
+        found: list[_Token] = []
         for match in _TOKEN.finditer(self.text, start, end):
             word = match.group().rstrip("-'’·")
             begin = match.start()
@@ -206,15 +209,16 @@ class _Reader:
                             break
                         counts[tuple(self._stem(t) for t in run)] += 1
         most: Counter[tuple[str, ...]] = Counter()  # of the longer runs that begin like each
-        for run, count in counts.items():
-            most[run[:-1]] = max(most[run[:-1]], count)
+        for stems, count in counts.items():
+            most[stems[:-1]] = max(most[stems[:-1]], count)
         taken = set()
-        for run, count in counts.items():
-            least = LEAST_ALONE if len(run) == 1 else LEAST_SEEN
-            goes_on = most[run] >= max(LEAST_SEEN, SHARE * count)
-            whole = len(run) == 1 or count >= SHARE * counts[run[:-1]] or count >= 2 * LEAST_SEEN
-            if count >= least and not goes_on and whole and len("".join(run)) >= 4:
-                taken.add(run)
+        for stems, count in counts.items():
+            alone = len(stems) == 1
+            goes_on = most[stems] >= max(LEAST_SEEN, SHARE * count)
+            whole = alone or count >= SHARE * counts[stems[:-1]] or count >= 2 * LEAST_SEEN
+            often = count >= (LEAST_ALONE if alone else LEAST_SEEN)
+            if often and not goes_on and whole and len("".join(stems)) >= 4:
+                taken.add(stems)
         return frozenset(taken)
 
     def _is_run(self, run: Sequence[_Token]) -> bool:
@@ -245,8 +249,8 @@ class _Reader:
             if not _overlaps(span, taken):
                 taken.append(span)
                 name = " ".join(self.text[slice(*span)].split())
-                kind: EntityKind = "acronym" if _ACRONYM.fullmatch(name) else "name"
-                found.append(self._mention(name, kind if name[0].isupper() else "term", *span))
+                named: EntityKind = "acronym" if _ACRONYM.fullmatch(name) else "name"
+                found.append(self._mention(name, named if name[0].isupper() else "term", *span))
         return [m for m in found if m.key]
 
     def _mention(self, name: str, kind: EntityKind, start: int, end: int) -> Mention:
@@ -263,9 +267,12 @@ class _Reader:
         if kind == "code" and held.get("role"):
             name = _ROLE_TARGET.sub("", name)
             dotted = re.fullmatch(r"[~!]?[\w.]+(?:\(\))?", name)
-            name = name.lstrip("~!").rpartition(".")[2] if dotted and "." in name else name
+            name = name.rpartition(".")[2] if dotted and "." in name else name
+            name = name.lstrip("~!")
         name = " ".join(name.split()).removesuffix("()").strip("`*_ ")
         words = name.split()
+        if name.casefold() in _NO_NAMES:
+            return ""
         return name if 0 < len(words) <= 3 and re.search(r"[^\W\d_]|\d\s?\W|\W\s?\d", name) else ""
 
     def _names(self, words: Sequence[_Token]) -> Iterator[tuple[int, int]]:
@@ -300,7 +307,7 @@ class _Reader:
         token = words[first]
         if last > first:
             return True
-        if len(token.text) < 2 or token.low in self.stops:
+        if len(token.text) < 2 or token.low in self.stops or token.low in _NO_NAMES:
             return False
         if token.text.isupper():
             return len(token.text) > 1
@@ -316,11 +323,11 @@ class _Reader:
         while at < len(words):
             for n in range(LONGEST_TERM, 0, -1):
                 run = words[at : at + n]
-                if len(run) == n and tuple(stems[at : at + n]) in self.known_terms:
-                    if all(self._beside(words, i) for i in range(at + 1, at + n)):
-                        yield at, at + n - 1
-                        at += n - 1
-                        break
+                beside = all(self._beside(words, i) for i in range(at + 1, at + len(run)))
+                if len(run) == n and beside and tuple(stems[at : at + n]) in self.known_terms:
+                    yield at, at + n - 1
+                    at += n - 1
+                    break
             at += 1
 
     def _heading(self, start: int, end: int) -> Mention | None:
@@ -349,7 +356,7 @@ class _Reader:
                 short = match[1]
                 before = self.text[start : start + match.start()].rstrip()
                 most = min(len(short) + 5, 2 * len(short))
-                words = [m for m in re.finditer(r"[\w'’-]+", before)][-most:]
+                words = list(re.finditer(r"[\w'’-]+", before))[-most:]
                 first = _long_form(short, before, words)
                 if first is not None:
                     long = " ".join(before[first:].split())

@@ -95,7 +95,7 @@ def _said(between: str, stops: frozenset[str]) -> tuple[RelationKind, str]:
         bare = (w.strip(",'’\"“”").casefold() for w in words)
         telling = [w for w in bare if w[:1].isalpha() and w not in stops and w not in _JOINING]
         if telling:
-            return "does", " ".join(words)
+            return "does", " ".join(words).strip(" ,").replace("*", "")
     return "with", ""
 
 
@@ -106,7 +106,7 @@ def _class(
     match = _IS_A.match(text, first.end, after)
     if match is None or match.end() >= after:
         return None
-    words = []
+    words: list[re.Match[str]] = []
     said = _CLASS.match(text, match.end(), after)
     for word in re.finditer(r"\S+", said[0]) if said else ():
         if word[0].casefold() in stops or len(words) == LONGEST_CLASS:

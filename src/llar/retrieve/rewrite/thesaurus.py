@@ -64,7 +64,7 @@ def hypernyms(query: Query, searcher: Searcher, argument: str) -> Query:
 
 
 def _from_wordnet(query: Query, searcher: Searcher, *, senses: int, levels: int) -> Query:
-    wordnet = _wordnet(searcher.config.wordnet)
+    wordnet = _wordnet(Path(searcher.config.wordnet).expanduser())
     with searcher.step("WordNet") as about:
         if not may_be("en", query, searcher):
             language = language_of(query, searcher)

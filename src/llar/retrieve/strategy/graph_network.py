@@ -5,10 +5,9 @@ from __future__ import annotations
 import difflib
 import heapq
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +22,9 @@ from ...text.stopwords import stop_words
 LONGEST = 6  # words of an entity's name in a question
 ALIKE = 0.86  # least similarity of a misspelt name, as difflib measures it
 SHORTEST = 5  # letters of a name that may be misspelt
-COMMON = 0.05  # an entity in more than this share of the passages joins nothing
-FARTHEST = 3  # relations between two entities that a path may take
+COMMON = 0.05  # an entity in more than this share of the passages joins nothing,
+FEW = 10  # but for one in no more than these
+FARTHEST = 2  # relations that a path may take; all of Django's terms are three apart
 WIDEST = 60  # neighbours of an entity that a path may go through, the rarest first
 
 Numbers = NDArray[np.int64]
@@ -48,12 +48,15 @@ class Network:
     graph: Graph | None = None
     state: tuple[int, int] = (-1, -1)
     update: Update | None = None
-    places: Numbers = field(default_factory=lambda: np.empty(0, np.int64))  # of mentions
-    entities: Numbers = field(default_factory=lambda: np.empty(0, np.int64))  # of mentions
-    pairs: tuple[Numbers, Numbers, Weights] | None = None  # related entities, both ways
+    places: Numbers = field(default_factory=lambda: np.empty(0, np.int64))  # of mentions, in order
+    entities: Numbers = field(default_factory=lambda: np.empty(0, np.int64))  # at those places
     weights: Weights = field(default_factory=lambda: np.empty(0))  # of entities, by rarity
     passages: int = 0
     _starts: dict[int, tuple[Numbers, Numbers]] = field(default_factory=dict)
+    _firsts: Numbers = field(default_factory=lambda: np.empty(0, np.int64))  # of related pairs
+    _others: Numbers = field(default_factory=lambda: np.empty(0, np.int64))
+    _costs: Weights = field(default_factory=lambda: np.empty(0))
+    _told: Weights = field(default_factory=lambda: np.empty(0))  # relations, by what each counts
 
     def close(self) -> None:
         """Close the graph's file."""
@@ -73,20 +76,35 @@ class Network:
 
     def _load(self, graph: Graph, index: Index, view: View) -> None:
         self._starts = _starts(index, view)
-        self.passages = len(view.ids)
+        self.passages = view.count
         found = np.array(graph.mentions(), np.int64).reshape(-1, 3)
         places = self.place(found[:, 1], found[:, 2])
         here = places >= 0
-        both = np.unique(np.stack([found[here, 0], places[here]], axis=1), axis=0)
-        self.entities, self.places = both[:, 0], both[:, 1]
-        edges = graph.all_edges()
-        ends = np.array([(s, o) for s, o, *_ in edges], np.int64).reshape(-1, 2)
-        most = int(max(self.entities.max(initial=0), ends.max(initial=0))) + 1
-        counts = np.bincount(self.entities, minlength=most)
-        self.weights = np.log1p(max(view.count, 1) / np.maximum(counts, 1))
-        self.weights[counts > max(COMMON * view.count, 10)] = 0.0
-        kinds = np.array([WEIGHTS[kind] for _, _, kind, *_ in edges])
-        self.pairs = _joined(ends, kinds, most)
+        both = np.unique(np.stack([places[here], found[here, 0]], axis=1), axis=0)
+        self.places, self.entities = both[:, 0], both[:, 1]
+        counts = np.bincount(self.entities, minlength=graph.most() + 1)
+        self.weights = np.log1p(max(view.count, 1) / np.maximum(counts, 1)).astype(np.float64)
+        self.weights[counts > max(COMMON * view.count, FEW)] = 0.0
+        self._join(graph, counts)
+
+    def _join(self, graph: Graph, counts: Numbers) -> None:
+        """Related entities with what a step from one to the other costs, in order of the first.
+
+        A step costs 1, more to a common entity, and less the more often both are told together.
+        """
+        pairs = np.array(
+            [(a, b, WEIGHTS[kind] * n) for a, b, kind, n in graph.pairs() if a != b], np.float64
+        ).reshape(-1, 3)
+        ends = pairs[:, :2].astype(np.int64)
+        both = np.concatenate([ends, ends[:, ::-1]])
+        many = len(self.weights)
+        codes, place = np.unique(both[:, 0] * many + both[:, 1], return_inverse=True)
+        told: Weights = np.zeros(len(codes))
+        np.add.at(told, place, np.tile(pairs[:, 2], 2))
+        self._firsts, self._others, self._told = codes // many, codes % many, told
+        rarest = math.log1p(max(self.passages, 1))
+        common = np.minimum(np.log1p(counts[self._others]) / rarest, 1.0)
+        self._costs = 1 + 2 * common + 1 / (1 + told)
 
     def place(self, documents: Numbers, starts: Numbers) -> Numbers:
         """The places in the view of the passages that hold these spans; -1 for none."""
@@ -120,6 +138,8 @@ class Network:
                 said = " ".join(words[at : at + length])
                 keys = list(dict.fromkeys(key_of(said, x or None) for x in (*languages, "")))
                 for key, entity in self.graph.find([k for k in keys if k]).items():
+                    if length == 1 and said.islower() and not self.graph.is_term(entity):
+                        continue  # an ordinary word that is a name or a piece of code elsewhere
                     found.append(Asked(entity, key, said, "exact"))
                     used.update(span)
         for at, word in enumerate(words):
@@ -130,105 +150,99 @@ class Network:
                 found.append(alike)
         return found
 
+    def named(self, name: str, languages: Sequence[str]) -> int | None:
+        """The entity of that name, None for none."""
+        assert self.graph is not None
+        keys = list(dict.fromkeys(key_of(name, x or None) for x in (*languages, "")))
+        found = self.graph.find([k for k in keys if k])
+        return next(iter(found.values()), None)
+
+    def near(self, name: str, languages: Sequence[str]) -> list[str]:
+        """The names that are most like this one."""
+        assert self.graph is not None
+        key = key_of(name, languages[0] if languages else None)
+        keys = difflib.get_close_matches(key, self.graph.keys_like(key[:1]), n=5, cutoff=0.6)
+        found = self.graph.find(keys)
+        names = self.graph.entities(list(found.values()))
+        return [names[found[k]].name for k in keys if k in found and found[k] in names]
+
     def _alike(self, word: str, languages: Sequence[str]) -> Asked | None:
         """The entity whose name is nearly this word."""
         assert self.graph is not None
         key = key_of(word, languages[0] if languages else None)
         near = difflib.get_close_matches(key, self.graph.keys_like(key[:2]), n=1, cutoff=ALIKE)
-        if not near:
+        if not near or near[0] == key:  # the very word was looked at before
             return None
-        found = self.graph.find(near)
-        return Asked(found[near[0]], near[0], word, "alike") if found else None
+        found = self.graph.find(near).get(near[0])
+        if found is None or (word.islower() and not self.graph.is_term(found)):
+            return None
+        return Asked(found, near[0], word, "alike")
 
     # -- paths -------------------------------------------------------------------------------
 
-    def path(self, first: int, last: int) -> list[Edge]:
-        """The shortest way from one entity to another: relations that lead from each to the next.
+    def path(self, first: int, last: int, farthest: int = FARTHEST) -> list[int]:
+        """The cheapest way from one entity to another, both included; empty where there is none.
 
-        At most three; through rare entities rather than common ones. Empty where there is none.
+        At most `farthest` steps; one to a rare entity, or along many relations, is cheap.
         """
-        best: dict[int, float] = {first: 0.0}
-        came: dict[int, tuple[int, Edge]] = {}
+        best: dict[tuple[int, int], float] = {(first, 0): 0.0}
+        came: dict[tuple[int, int], int] = {}
         heap: list[tuple[float, int, int]] = [(0.0, 0, first)]
         while heap:
             cost, steps, entity = heapq.heappop(heap)
             if entity == last:
-                break
-            if steps == FARTHEST or cost > best[entity]:
+                way = [last]
+                while steps:
+                    way.insert(0, came[way[0], steps])
+                    steps -= 1
+                return way
+            if steps == farthest or cost > best[entity, steps]:
                 continue
-            for other, edge, step in self.neighbours(entity):
+            for other, step in self._steps(entity, last):
                 new = cost + step
-                if new < best.get(other, math.inf):
-                    best[other] = new
-                    came[other] = (entity, edge)
+                if new < best.get((other, steps + 1), math.inf):
+                    best[other, steps + 1] = new
+                    came[other, steps + 1] = entity
                     heapq.heappush(heap, (new, steps + 1, other))
-        way: list[Edge] = []
-        while last in came and last != first:
-            last, edge = came[last]
-            way.insert(0, edge)
-        return way
+        return []
 
-    def neighbours(self, entity: int) -> list[tuple[int, Edge, float]]:
-        """(entity, the strongest relation to it, what a step there costs), the cheapest first."""
+    def _steps(self, entity: int, last: int) -> list[tuple[int, float]]:
+        """(neighbour, cost of the step to it), the cheapest ones and the last of all."""
+        a, b = np.searchsorted(self._firsts, [entity, entity + 1])
+        others, costs = self._others[a:b], self._costs[a:b]
+        if len(others) > WIDEST:
+            order = np.argsort(costs, kind="stable")[:WIDEST]
+            order = np.union1d(order, np.flatnonzero(others == last))
+            others, costs = others[order], costs[order]
+        found: list[tuple[int, float]] = list(zip(others.tolist(), costs.tolist(), strict=True))
+        return found
+
+    def neighbours(self, entity: int, most: int) -> list[int]:
+        """The entities related to one, those with more, stronger and rarer relations first."""
+        a, b = np.searchsorted(self._firsts, [entity, entity + 1])
+        strength = np.log1p(self._told[a:b]) * (1 + self.weights[self._others[a:b]])
+        order = np.lexsort((self._others[a:b], -strength))[:most]
+        found: list[int] = self._others[a:b][order].tolist()
+        return found
+
+    # -- passages ----------------------------------------------------------------------------
+
+    def of_place(self, place: int) -> Numbers:
+        """The entities that stand in the passage at a place."""
+        first, last = np.searchsorted(self.places, [place, place + 1])
+        return self.entities[first:last]
+
+    def between(self, first: int, second: int) -> list[Edge]:
+        """Every relation between two entities."""
         assert self.graph is not None
-        strongest: dict[int, Edge] = {}
-        counted: dict[int, float] = {}
-        for edge in self.graph.edges(entity):
-            other = edge.object if edge.subject == entity else edge.subject
-            if other == entity:
-                continue
-            counted[other] = counted.get(other, 0.0) + WEIGHTS[edge.kind]
-            held = strongest.get(other)
-            if held is None or WEIGHTS[edge.kind] > WEIGHTS[held.kind]:
-                strongest[other] = edge
-        rarest = math.log1p(max(self.passages, 1))
-        found = [
-            (other, edge, 1.0 + (rarest - self.weights[other]) / rarest + 1 / (1 + counted[other]))
-            for other, edge in strongest.items()
-        ]
-        found.sort(key=lambda x: (x[2], x[0]))
-        return found[:WIDEST]
+        return self.graph.between(first, second)
 
-    # -- scores ------------------------------------------------------------------------------
-
-    def spread(self, seeds: Mapping[int, float], passages: Mapping[int, float],
-               rounds: int, keep: float) -> tuple[Weights, Weights]:  # fmt: skip
-        """Weight spread from entities and passages over the graph: (of entities, of passages).
-
-        Personalised PageRank, as in Gutiérrez et al., "HippoRAG" (2024): each round, a share of
-        `keep` goes on along relations and between an entity and the passages it stands in, and
-        the rest goes back to where it came from. `passages` are by place.
-        """
-        assert self.pairs is not None
-        many = len(self.weights)
-        start = np.zeros(many + self.passages)
-        for entity, weight in seeds.items():
-            start[entity] += weight
-        for place, weight in passages.items():
-            start[many + place] += weight
-        if not start.any():
-            return np.zeros(many), np.zeros(self.passages)
-        start /= start.sum()
-        source, target, weight = self.links()
-        now = start
-        for _ in range(rounds):
-            now = (1 - keep) * start + keep * np.bincount(
-                target, weights=now[source] * weight, minlength=len(start)
-            )
-        return now[:many], now[many:]
-
-    def links(self) -> tuple[Numbers, Numbers, Weights]:
-        """Every link between entities and passages with its share of what leaves its source."""
-        assert self.pairs is not None
-        many = len(self.weights)
-        first, second, weight = self.pairs
-        of_entity = self.weights[self.entities]
-        source = np.concatenate([first, self.entities, self.places + many])
-        target = np.concatenate([second, self.places + many, self.entities])
-        along = np.concatenate([weight * self.weights[second], of_entity, of_entity])
-        leaving = np.bincount(source, weights=along, minlength=many + self.passages)
-        shares = along / np.maximum(leaving[source], 1e-12)
-        return source, target, shares
+    def places_of(self, edges: Sequence[Edge]) -> list[int]:
+        """The places of the passages that these relations are read from, -1 for none."""
+        documents = np.array([e.document for e in edges], np.int64)
+        starts = np.array([e.start for e in edges], np.int64)
+        found: list[int] = self.place(documents, starts).tolist()
+        return found
 
 
 def _starts(index: Index, view: View) -> dict[int, tuple[Numbers, Numbers]]:
@@ -245,11 +259,3 @@ def _starts(index: Index, view: View) -> dict[int, tuple[Numbers, Numbers]]:
         int(rows[first, 1]): (rows[first:last, 2], places[first:last])
         for first, last in pairwise(edges)
     }
-
-
-def _joined(ends: Numbers, weights: Any, many: int) -> tuple[Numbers, Numbers, Weights]:
-    """Related entities both ways, each pair once with the weights of its relations together."""
-    both = np.concatenate([ends, ends[:, ::-1]])
-    codes, place = np.unique(both[:, 0] * many + both[:, 1], return_inverse=True)
-    total = np.bincount(place, weights=np.concatenate([weights, weights]), minlength=len(codes))
-    return codes // many, codes % many, np.log1p(total)
