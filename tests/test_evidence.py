@@ -64,7 +64,7 @@ def test_a_title_that_repeats_the_question_is_no_evidence(installed: Path, tmp_p
     text = "Robert Bond bridge\n\nThe Robert Bond bridge was opened in 1969 by the premier.\n"
     (tmp_path / "bridge.txt").write_text(text)
     with Collection("c") as docs:
-        docs.add(tmp_path)
+        docs.add(tmp_path / "bridge.txt")
         answer = docs.ask("When was the Robert Bond bridge opened?", model="fake:say:NOT FOUND")
     quotes = [c.quote for c in answer.citations]
     assert quotes == ["The Robert Bond bridge was opened in 1969 by the premier."]
@@ -76,7 +76,7 @@ def test_what_is_on_the_subject_but_does_not_say_it_is_no_answer(
 ) -> None:
     (tmp_path / "a.md").write_text("The river Segre rises in France and flows through Lleida.")
     with Collection("c") as docs:
-        docs.add(tmp_path)
+        docs.add(tmp_path / "a.md")
         known = docs.ask("Where does the river Segre rise?", model="fake:say:NOT FOUND")
         unknown = docs.ask("How many dams hold back the water there?", model="fake:say:NOT FOUND")
     assert not known.abstained

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -514,6 +514,54 @@ def test_what_the_model_may_not_ask(collection: Collection, sql: str, why: str) 
 def test_an_unknown_argument_is_refused(collection: Collection) -> None:
     with pytest.raises(QueryError, match="'model'"):
         collection.search("x", strategy="table:sql")
+
+
+ROWS = (("Fruit", "Kilos"), ("Fig", "1,250.5"), ("Lime", "80"), ("Plum", "20.25"))
+
+
+def _csv(file: Path) -> None:
+    file.write_text("\n".join(";".join(row) for row in ROWS))
+
+
+def _html(file: Path) -> None:
+    rows = "".join("<tr>" + "".join(f"<td>{c}</td>" for c in row) + "</tr>" for row in ROWS)
+    file.write_text(f"<html><body><p>Our harvest.</p><table>{rows}</table></body></html>")
+
+
+def _docx(file: Path) -> None:
+    import docx
+
+    made = docx.Document()
+    table = made.add_table(rows=0, cols=2)
+    for row in ROWS:
+        for cell, text in zip(table.add_row().cells, row, strict=True):
+            cell.text = text
+    made.save(str(file))
+
+
+def _xlsx(file: Path) -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for fruit, kilos in ROWS:
+        number = kilos if kilos == "Kilos" else float(kilos.replace(",", ""))
+        book.active.append([fruit, number])
+    book.save(file)
+
+
+def _rst(file: Path) -> None:
+    rule = "====== ========\n"
+    lines = [f"{fruit:<6} {kilos}\n" for fruit, kilos in ROWS]
+    file.write_text("Harvest\n-------\n\n" + rule + lines[0] + rule + "".join(lines[1:]) + rule)
+
+
+@pytest.mark.parametrize("make", [_csv, _html, _docx, _xlsx, _rst], ids=lambda f: f.__name__[1:])
+def test_tables_of_every_format_compute_alike(make: Callable[[Path], None], tmp_path: Path) -> None:
+    file = tmp_path / f"harvest.{make.__name__[1:]}"
+    make(file)
+    table = _first(file)
+    assert _answer("What is the total of kilos?", table).value == "1350.75"
+    assert _answer("Which fruit has the fewest kilos?", table).answering == (2,)
 
 
 # -- tables of real documents --------------------------------------------------------------------

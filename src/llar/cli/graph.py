@@ -73,7 +73,7 @@ def graph(
     from ..retrieve.strategy import graph_picture
     from ..retrieve.strategy.graph_network import Network
 
-    network = Network()
+    held = Network()
     with Collection(collection, config=ctx.obj) as opened:
         try:
             if with_model:
@@ -81,7 +81,7 @@ def graph(
             index = opened.index
             with index.database.read():
                 view = index.passages.view()
-                network.at(index, view)
+                network = held.at(index, view)
                 spoken = [x for x in view.spoken if x]
             asked = [network.named(name, spoken) for name in names]
             for name, found in zip(names, asked, strict=True):
@@ -111,7 +111,7 @@ def graph(
                 page = graph_picture.as_html(picture, title, shown.rows())
                 _write(html, page)
         finally:
-            network.close()
+            held.close()
 
 
 def _read_with(opened: Collection, model: str) -> None:

@@ -107,14 +107,8 @@ class Graph:
         if self.path is None:
             self._memory = self._connect()
         with self.reading() as connection:
-            made = connection.execute(
-                "SELECT name FROM sqlite_master WHERE name = 'about'"
-            ).fetchone()
-            version = (
-                made
-                and connection.execute("SELECT value FROM about WHERE key = 'version'").fetchone()
-            )
-        if version is None or version[0] != str(VERSION):
+            made = _version(connection)
+        if made != str(VERSION):
             self._make()
 
     def close(self) -> None:
@@ -367,6 +361,8 @@ class Graph:
     def _make(self) -> None:
         """Empty tables in the place of whatever was there."""
         with self._writing() as connection:
+            if _version(connection) == str(VERSION):
+                return  # another process was faster
             for (name,) in connection.execute(
                 "SELECT name FROM sqlite_master WHERE type = 'table'"
             ).fetchall():
@@ -391,6 +387,14 @@ class _Ids:
             ).fetchone()
             self._known[key] = int(found)
         return self._known[key]
+
+
+def _version(connection: sqlite3.Connection) -> str | None:
+    """Of what is in the file; None for an empty one."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone():
+        return None
+    row = connection.execute("SELECT value FROM about WHERE key = 'version'").fetchone()
+    return str(row[0]) if row else None
 
 
 def extract(document: Document) -> tuple[entities.Reading, list[Relation]]:

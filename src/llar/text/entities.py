@@ -25,6 +25,7 @@ EntityKind = Literal["name", "acronym", "code", "date", "amount", "term", "headi
 
 LONGEST_NAME = 7  # words
 LONGEST_TERM = 3
+LONGEST_CODE = 3
 LEAST_SEEN = 2  # times that a document must put a term behind an article
 LEAST_ALONE = 4  # the same for a term of one word
 SHARE = 0.6  # of its occurrences in which a shorter term goes on to be a longer one
@@ -166,6 +167,7 @@ class _Reader:
             found = sorted(self._mentions(*span, words), key=lambda m: m.start)
             kept.append((*span, tuple(range(len(mentions), len(mentions) + len(found)))))
             mentions += found
+        mentions = self._shortened(kept, mentions)
         sections = []
         for n, (start, end) in enumerate(headings):
             stop = headings[n + 1][0] if n + 1 < len(headings) else len(self.text)
@@ -175,6 +177,26 @@ class _Reader:
                 sections.append((start, stop, heading.key))
         same = tuple(self._defined(kept, mentions))
         return Reading(tuple(mentions), tuple(kept), tuple(sections), same)
+
+    def _shortened(
+        self, kept: Sequence[tuple[int, int, tuple[int, ...]]], mentions: Sequence[Mention]
+    ) -> list[Mention]:
+        """The mentions, without a first word that has its capital from the sentence alone.
+
+        "Yesterday Anna Kovács" is Anna Kovács where the document names her elsewhere.
+        """
+        known = {m.key for m in mentions}
+        done = list(mentions)
+        for start, _, numbers in kept:
+            first = mentions[numbers[0]] if numbers else None
+            if first is None or first.kind != "name" or first.start != start:
+                continue
+            word, _, rest = first.name.partition(" ")
+            key = _key(rest, self.language)
+            if rest and not self.inside[word.casefold()] and key in known:
+                begin = self.text.index(rest.split()[0], first.start + len(word))
+                done[numbers[0]] = Mention(key, rest, "name", begin, first.end)
+        return done
 
     # -- words -----------------------------------------------------------------------------
 
@@ -270,10 +292,9 @@ class _Reader:
             name = name.rpartition(".")[2] if dotted and "." in name else name
             name = name.lstrip("~!")
         name = " ".join(name.split()).removesuffix("()").strip("`*_ ")
-        words = name.split()
-        if name.casefold() in _NO_NAMES:
+        if name.casefold() in _NO_NAMES or (kind == "code" and len(name.split()) > LONGEST_CODE):
             return ""
-        return name if 0 < len(words) <= 3 and re.search(r"[^\W\d_]|\d\s?\W|\W\s?\d", name) else ""
+        return name if re.search(r"[^\W\d_]|\d\s?\W|\W\s?\d", name) else ""
 
     def _names(self, words: Sequence[_Token]) -> Iterator[tuple[int, int]]:
         """(first, last) of runs of words with capitals, connectors between them included."""
@@ -296,9 +317,12 @@ class _Reader:
 
     def _is_capital(self, token: _Token, *, inside: bool = False) -> bool:
         """May a token be part of a name? A function word only inside one."""
-        capital = token.text[0].isupper()
-        return capital and (inside or token.low not in self.stops or (len(token.text) > 3
-                            and token.text.isupper()))  # fmt: skip
+        if not token.text[0].isupper():
+            return False
+        if inside or token.low not in self.stops:
+            return True
+        small = token.low in self.articles or token.low in self.connectors
+        return token.text.isupper() and len(token.text) > 2 and not small
 
     def _beside(self, words: Sequence[_Token], at: int) -> bool:
         return self.text[words[at - 1].end : words[at].start] in (" ", "\n", "-", " & ")
@@ -307,10 +331,10 @@ class _Reader:
         token = words[first]
         if last > first:
             return True
-        if len(token.text) < 2 or token.low in self.stops or token.low in _NO_NAMES:
+        if len(token.text) < 2 or token.low in _NO_NAMES:
             return False
         if token.text.isupper():
-            return len(token.text) > 1
+            return True
         often = self.inside[token.low]
         return (often > 0 if token.first else True) and often >= self.small[token.low]
 

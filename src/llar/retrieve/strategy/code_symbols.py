@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import threading
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -69,16 +70,20 @@ class Symbols:
     of_chunk: dict[int, Defined] = field(default_factory=dict)
     _weights: dict[str, float] = field(default_factory=dict)
     _words: dict[Defined, frozenset[str]] = field(default_factory=dict)
+    _now: Symbols | None = None
+    _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def close(self) -> None:
         """Nothing is held open; asked of all that a collection keeps for its searches."""
 
     def at(self, searcher: Searcher, view: View) -> Symbols:
-        """These symbols, read anew where the collection changed."""
-        if self.state != view.state:
-            self._read(searcher)
-            self.state = view.state
-        return self
+        """The symbols of this state of the collection, which are never changed again."""
+        with self._guard:
+            if self._now is None or self._now.state != view.state:
+                made = Symbols(view.state)
+                made._read(searcher)
+                self._now = made
+            return self._now
 
     def _read(self, searcher: Searcher) -> None:
         """Take definitions from the heading paths of the code's passages: file > class > method."""
@@ -92,7 +97,6 @@ class Symbols:
             if len(path) > 1:
                 held[document, path[1:]].append(chunk_id)
                 files[document] = path[0]
-        self.named, self.of_chunk, self._words = {}, {}, {}
         counts: dict[str, int] = defaultdict(int)
         for (document, path), chunks in held.items():
             made = Defined(document, files[document], path, tuple(chunks))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import heapq
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -57,22 +58,26 @@ class Network:
     _others: Numbers = field(default_factory=lambda: np.empty(0, np.int64))
     _costs: Weights = field(default_factory=lambda: np.empty(0))
     _told: Weights = field(default_factory=lambda: np.empty(0))  # relations, by what each counts
+    _now: Network | None = None
+    _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def close(self) -> None:
         """Close the graph's file."""
-        if self.graph is not None:
-            self.graph.close()
-            self.graph = None
+        with self._guard:
+            if self.graph is not None:
+                self.graph.close()
+            self.graph = self._now = None
 
     def at(self, index: Index, view: View) -> Network:
-        """This network, made to fit the collection where it changed."""
-        if self.graph is None:
-            self.graph = Graph(index)
-        if self.state != view.state:
-            self.update = self.graph.update()
-            self._load(self.graph, index, view)
-            self.state = view.state
-        return self
+        """The network of this state of the collection, which is never changed again."""
+        with self._guard:
+            if self.graph is None:
+                self.graph = Graph(index)
+            if self._now is None or self._now.state != view.state:
+                made = Network(self.graph, view.state, self.graph.update())
+                made._load(self.graph, index, view)
+                self._now = made
+            return self._now
 
     def _load(self, graph: Graph, index: Index, view: View) -> None:
         self._starts = _starts(index, view)

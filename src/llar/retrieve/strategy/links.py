@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+import threading
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -15,6 +16,8 @@ from ...index.index import Index
 from ...index.passages import View
 from ...records import Document, Hit
 from ...text.words import fold
+
+KEPT = 64  # documents that are kept in memory for the links that follow
 
 How = Literal["file", "doc", "label", "number"]
 
@@ -56,16 +59,20 @@ class Places:
     _endings: dict[str, list[str]] = field(default_factory=dict)  # a file's stem -> paths
     _labels: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     _documents: dict[int, Document] = field(default_factory=dict)  # those looked at lately
+    _now: Places | None = None
+    _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def close(self) -> None:
         """Nothing is held open; asked of all that a collection keeps for its searches."""
 
     def at(self, index: Index, view: View) -> Places:
-        """These places, read anew where the collection changed."""
-        if self.state != view.state:
-            self._read(index)
-            self.state = view.state
-        return self
+        """The places of this state of the collection."""
+        with self._guard:
+            if self._now is None or self._now.state != view.state:
+                made = Places(view.state)
+                made._read(index)
+                self._now = made
+            return self._now
 
     def _read(self, index: Index) -> None:
         self._files = {file.path: file.document_id for file in index.files()}
@@ -80,15 +87,16 @@ class Places:
             for match in _LABEL.finditer(text):
                 labels[_label(match[1])].append((document_id, match.end()))
         self._labels = dict(labels)
-        self._documents = {}
 
     def document(self, index: Index, document_id: int) -> Document:
         """A document, kept while a search looks at it."""
-        if document_id not in self._documents:
-            if len(self._documents) >= 64:
+        found = self._documents.get(document_id)
+        if found is None:
+            found = index.document(document_id)
+            if len(self._documents) >= KEPT:
                 self._documents.clear()
-            self._documents[document_id] = index.document(document_id)
-        return self._documents[document_id]
+            self._documents[document_id] = found
+        return found
 
     def resolve(self, link: Link, hit: Hit, index: Index) -> tuple[int, int] | None:
         """The document and the place in its text that a link points to; None outside of here."""
