@@ -23,6 +23,8 @@ from llar.models.fake import FakeEmbedder
 from llar.models.interface import Embedder, Matrix, TokenEmbedder
 from llar.records import Chunk, Document
 
+pytestmark = pytest.mark.slow
+
 ALL = sorted(CHUNKERS)
 COUNTED = [name for name in ALL if name != "late"]  # fake embedders give no vectors of tokens
 TIGHT = {"parent-child": "parent-child:parent=300", "word": "word:words=30,overlap=9"}

@@ -17,6 +17,8 @@ from llar.index.doctor import check
 from llar.index.repair import repair
 from llar.transfer import export_collection, import_collection
 
+pytestmark = pytest.mark.slow
+
 COUNTED = [name for name in sorted(CHUNKERS) if name != "late"]
 TIGHT = {
     "parent-child": "parent-child:parent=60",

@@ -22,6 +22,8 @@ from llar.evaluate.stored import plain, restored
 from llar.records import Answer, Message
 from llar.retrieve import Result as Found
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def config(home: Path) -> Config:

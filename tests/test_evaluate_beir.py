@@ -11,6 +11,8 @@ import pytest
 from llar.errors import EvaluationError
 from llar.evaluate.beir import read_beir
 
+pytestmark = pytest.mark.slow
+
 
 def _rows(*rows: Any) -> str:
     return "".join((r if isinstance(r, str) else json.dumps(r)) + "\n" for r in rows)

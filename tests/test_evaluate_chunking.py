@@ -20,6 +20,8 @@ from llar.evaluate.chunking import Asked, Pool, evaluate_chunking, measure, read
 from llar.models.fake import FakeEmbedder
 from llar.records import Chunk, Hit, Source
 
+pytestmark = pytest.mark.slow
+
 TEXT = (
     "# Leave\n\nStaff have 27 days of annual leave. It is asked for in writing.\n\n"
     "# Fire\n\nThe alarm is tested on Mondays. Wardens wear yellow vests.\n"

@@ -23,6 +23,8 @@ from llar.evaluate.report import Report
 from llar.evaluate.retrieval import evaluate_retrieval
 from llar.evaluate.statistics import Interval
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def config(home: Path) -> Config:

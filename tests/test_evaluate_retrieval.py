@@ -24,6 +24,8 @@ from llar.evaluate.places import Place
 from llar.evaluate.questions import Question, QuestionSet, Span
 from llar.evaluate.retrieval import _by_passage, depth_of, evaluate_retrieval
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def config(home: Path) -> Config:

@@ -16,6 +16,8 @@ from llar.errors import EvaluationError
 from llar.evaluate.diff import diff
 from llar.evaluate.runs import Plan, Result, begin, delete, find, known, runs
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def config(home: Path) -> Config:

@@ -24,6 +24,8 @@ from llar.evaluate.retrieval import evaluate_retrieval
 from llar.evaluate.split import part, split
 from llar.evaluate.tune import OPTIONS, read_options, toml_lines, tune
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def config(home: Path) -> Config:

@@ -27,6 +27,8 @@ from llar.evaluate.questions import Question, Span, read, write
 from llar.models.fake import FakeChat
 from llar.records import Document, Message
 
+pytestmark = pytest.mark.slow
+
 HANDBOOK = """# Staff handbook
 
 ## Leave

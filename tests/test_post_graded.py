@@ -15,6 +15,8 @@ from llar.models.interface import DEFAULTS, ChatModel, LikelihoodModel, Options
 from llar.records import Completion, Message, TokenProbability
 from llar.retrieve.post.graded import SCALES, expected, grade
 
+pytestmark = pytest.mark.slow
+
 YES_NO, DIGITS = SCALES["yes-no"][1], SCALES["0-3"][1]
 
 

@@ -21,6 +21,8 @@ from llar.models.interface import EmbedderIdentity, Matrix
 from llar.records import Chunk, Hit
 from llar.retrieve.post.order import best, unmoved
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["red apples", "red apples again", "a blue door"]
 WORDS = {"red": (1.0, 0.0), "blue": (0.0, 1.0), "violet": (0.6, 0.8)}
 

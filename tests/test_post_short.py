@@ -25,6 +25,8 @@ from llar.records import GAP, Hit, joined
 from llar.retrieve.post.protected import protected, words
 from llar.retrieve.post.target import Target
 
+pytestmark = pytest.mark.slow
+
 PROSE = (
     "The garden was laid out in 1921. Full-time staff have 27 days of annual leave. "
     "The rooms are cleaned on Mondays. Leave must be agreed with the head of the department."

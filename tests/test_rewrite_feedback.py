@@ -16,6 +16,8 @@ import llar
 from llar.errors import QueryError
 from llar.records import Hit
 
+pytestmark = pytest.mark.slow
+
 WORDS = ["kettle", "copper", "smith", "bronze", "anvil", "candle", "window", "garden"]
 TEXTS = {
     "one.txt": "The kettle of the smith: kettle, copper, copper, copper, bronze.",

@@ -14,6 +14,8 @@ from llar.errors import QueryError
 from llar.retrieve import Result
 from llar.retrieve.rewrite.kinds import KINDS, kind
 
+pytestmark = pytest.mark.slow
+
 TEXTS = {
     "aspirin.txt": "Aspirin can cause bleeding of the stomach and harm the kidneys.",
     "adverse.txt": "Adverse reactions to acetylsalicylic acid are listed in the leaflet.",

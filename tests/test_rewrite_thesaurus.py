@@ -16,6 +16,8 @@ from llar.errors import ConfigError, QueryError
 from llar.text.ontology import read_ontology
 from llar.text.wordnet import KINDS, WordNet
 
+pytestmark = pytest.mark.slow
+
 DEBIAN = Path("/usr/share/wordnet")
 debian = pytest.mark.skipif(not DEBIAN.is_dir(), reason="apt install wordnet-base")
 

@@ -18,6 +18,8 @@ from llar.text.lemmas import has_table, is_word, lemma
 from llar.text.spelling import Speller, distances
 from llar.text.words import query_terms, query_words, written
 
+pytestmark = pytest.mark.slow
+
 ENGLISH = {
     "went.txt": "The children went to the river with their teacher in the morning.",
     "going.txt": "They are going to build the new bridge over the river this year.",

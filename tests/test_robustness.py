@@ -21,6 +21,8 @@ from llar.evaluate.questions import Question, Span
 from llar.evaluate.robustness import Case, Outcome, Robustness, measure_robustness
 from llar.models.fake import FakeEmbedder
 
+pytestmark = pytest.mark.slow
+
 TOWNS = ("Arles", "Brest", "Cadiz", "Delft", "Eger", "Faro", "Gent", "Huesca", "Ibiza", "Jaca",
          "Kassel", "Lleida")  # fmt: skip
 

@@ -13,6 +13,8 @@ from llar.errors import ConfigError, QueryError
 from llar.retrieve import Result
 from llar.retrieve.strategy.adaptive import decide
 
+pytestmark = pytest.mark.slow
+
 TEXTS = {
     "fire.md": "# Fire\n\nThe fire alarm is tested every Monday by the porter.",
     "parking.md": "# Parking\n\nThe fee for parking is 4 euros a day.",

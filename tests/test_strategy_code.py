@@ -18,6 +18,8 @@ from llar.retrieve.strategy.code_symbols import Symbols, identifiers, is_about
 from llar.text import symbols
 from llar.text.symbols import Definition, inner_words, subwords
 
+pytestmark = pytest.mark.slow
+
 SOURCES = {
     "javascript": (
         "// adds\nexport function add(a,b){return a+b}\nconst mul = (a,b)=>a*b;\n"

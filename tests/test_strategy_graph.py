@@ -22,6 +22,8 @@ from llar.retrieve.strategy.graph_picture import layout
 from llar.text.entities import key_of, read
 from llar.text.relations import relations
 
+pytestmark = pytest.mark.slow
+
 
 def _read(text: str, language: str = "en") -> dict[str, str]:
     """name -> kind of the entities of a text."""

@@ -13,6 +13,8 @@ from llar.errors import QueryError
 from llar.records import Chunk, Document, Hit, Source
 from llar.retrieve.strategy.links import Link, links, slug
 
+pytestmark = pytest.mark.slow
+
 FILLER = (
     "Words about something else entirely, such as weather, cooking and the price of boats. " * 6
 )

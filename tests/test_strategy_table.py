@@ -23,6 +23,8 @@ from llar.retrieve.strategy.table_question import plan
 from llar.retrieve.strategy.table_result import Outcome, run
 from llar.retrieve.strategy.table_values import Notation, is_empty, notation, read_date, read_number
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 
 
