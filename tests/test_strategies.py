@@ -11,6 +11,7 @@ from conftest import STORE
 from llar import Collection, load_config
 from llar.errors import ConfigError, QueryError
 from llar.retrieve import Result
+from llar.retrieve.steps import STEPS
 from llar.retrieve.strategy.adaptive import decide
 
 pytestmark = pytest.mark.slow
@@ -188,3 +189,23 @@ def test_fusions_find_the_passage(home_of_docs: Path, fusion: str) -> None:
     config = load_config({"home": home_of_docs, "fusion": "sum"})
     with Collection("c", config=config) as wrong, pytest.raises(QueryError, match="no fusion"):
         wrong.search("fire")
+
+
+@pytest.mark.parametrize("strategy", STEPS["strategy"])
+def test_no_strategy_leaves_the_filters(installed: Path, tmp_path: Path, strategy: str) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "open.md").write_text("# Fees\n\nThe parking fee: see [the contract](closed.md).\n")
+    (folder / "closed.md").write_text(
+        "# Contract\n\nThe parking fee is secret: Ferrum Industries.\n"
+    )
+    (folder / "open.py").write_text("def parking_fee():\n    return 4\n")
+    (folder / "closed.py").write_text("import open\n\nprint(open.parking_fee())\n")
+    with Collection("c") as docs:
+        docs.add(folder)
+        for question in ("What is the parking fee?", "Where is `parking_fee` used?"):
+            every = docs.search(question, strategy=strategy, k=20)
+            assert any("closed" in h.document.path for h in every)
+            hits = docs.search(question, strategy=strategy, k=20, filters=["path~/open."])
+            assert hits
+            assert not any("closed" in h.document.path for h in hits)

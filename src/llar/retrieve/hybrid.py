@@ -34,7 +34,7 @@ KNOWN_LANGUAGE = 0.75  # weight of a cosine where the embedder knows the passage
 OTHER_LANGUAGE = 0.2
 UNKNOWN_LANGUAGE = 0.5
 FILTERS_KEPT = 16  # sets of filters whose passages are remembered
-RRF_K = 60
+RRF_K = 60  # Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion" (2009)
 ADAPTIVE = 2.0  # weight of a cosine, times the share that meaning has in what stands out
 
 Scored = tuple[int, float, dict[str, float]]  # chunk id, score, its parts
@@ -52,7 +52,7 @@ def find(
     index = searcher.index
     with index.database.read():  # one view of the collection for every step
         view = index.passages.view()
-        kept = _kept(index, view, query.filters)
+        kept = kept_by(index, view, query.filters)
         if among is not None:
             kept = among if kept is None else kept & among
         many = k
@@ -121,7 +121,7 @@ def widened(index: Index, source: Source, chunk: Chunk, span: tuple[int, int]) -
     )
 
 
-def _kept(index: Index, view: View, filters: Sequence[Filter]) -> Mask | None:
+def kept_by(index: Index, view: View, filters: Sequence[Filter]) -> Mask | None:
     """The passages that the filters leave, None without any; remembered with the view."""
     if not filters:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..index.filters import Filter
@@ -46,6 +46,10 @@ class Query:
     variants: tuple[str, ...] = ()  # other questions searched beside it; their hits are fused
     filters: tuple[Filter, ...] = ()
     analysis: Analysis = Analysis()  # of `text` and of the variants
+
+    def asking(self, text: str) -> Query:
+        """Another text searched for in the same way: same filters, same analysis."""
+        return replace(self, text=text, words=None, vector=None, variants=())
 
     @classmethod
     def of(cls, question: str, filters: tuple[Filter, ...] = ()) -> Query:

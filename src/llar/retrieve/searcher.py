@@ -24,8 +24,6 @@ Model = TypeVar("Model")
 
 _OPENING = threading.Lock()  # several searches share the models
 
-RRF_K = 60  # Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion" (2009)
-
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -86,8 +84,7 @@ class Searcher:
         """
         many = k or self.options.depth
         options = replace(self.options, **changed) if changed else self.options
-        alone = replace(query, words=None, vector=None, variants=())
-        queries = [query, *(replace(alone, text=text) for text in query.variants)]
+        queries = [query, *(query.asking(text) for text in query.variants)]
         found = [hybrid.find(self, q, many, options) for q in queries]
         return fused(found)[:many] if len(found) > 1 else found[0]
 
@@ -115,9 +112,9 @@ def fused(rankings: Sequence[Sequence[Hit]]) -> list[Hit]:
     hits: dict[int, Hit] = {}
     for ranking in rankings:
         for rank, hit in enumerate(ranking, 1):
-            scores[hit.chunk_id] += 1 / (RRF_K + rank)
+            scores[hit.chunk_id] += 1 / (hybrid.RRF_K + rank)
             hits.setdefault(hit.chunk_id, hit)
-    most = len(rankings) / (RRF_K + 1)
+    most = len(rankings) / (hybrid.RRF_K + 1)
     order = sorted(scores, key=lambda i: -scores[i])
     return [
         replace(hits[i], score=scores[i] / most, parts={**hits[i].parts, "rrf": scores[i] / most})

@@ -71,7 +71,7 @@ def _named(
     used: list[Hit] = []
     for name in names:
         found = known.definitions(name)
-        chunks = [c for d in found for c in d.chunks] or _inside_others(name, searcher, view)
+        chunks = [c for d in found for c in d.chunks] or _inside_others(name, query, searcher, view)
         defined = _ranked(query, searcher, view, chunks)
         about["definitions"][name] = [_said(d) for d in found] or [
             f"{h.document.name}, characters {h.chunk.start}-{h.chunk.end}" for h in defined
@@ -110,11 +110,11 @@ def _said(definition: Defined) -> str:
     return f"{definition.file}: {'.'.join(definition.path)}"
 
 
-def _inside_others(name: str, searcher: Searcher, view: View) -> list[int]:
+def _inside_others(name: str, query: Query, searcher: Searcher, view: View) -> list[int]:
     """Passages of whole classes or files that define this name among others."""
     *outer, last = re.split(r"\.|::|->|#", name)
     found = []
-    for hit in _with(last, searcher, view):
+    for hit in _with(last, query, searcher, view):
         language = _language(searcher, hit)
         source = symbols.parse(hit.chunk.text, language) if language else None
         if source is None:
@@ -137,7 +137,7 @@ def _uses(name: str, query: Query, searcher: Searcher, view: View, defining: set
     """Passages where an identifier stands in the code, not in a comment or a string alone."""
     last = re.split(r"\.|::|->|#", name)[-1]
     found = []
-    for hit in _with(last, searcher, view):
+    for hit in _with(last, query, searcher, view):
         if hit.chunk_id in defining:
             continue
         language = _language(searcher, hit)
@@ -152,11 +152,11 @@ def _uses(name: str, query: Query, searcher: Searcher, view: View, defining: set
     return found
 
 
-def _with(name: str, searcher: Searcher, view: View) -> list[Hit]:
+def _with(name: str, query: Query, searcher: Searcher, view: View) -> list[Hit]:
     """Passages of code that hold a word, the best first."""
     options = replace(searcher.options, mode="lexical")
     among = code_passages(searcher, view)
-    hits = hybrid.find(searcher, Query.of(name), MOST_USES, options, among)
+    hits = hybrid.find(searcher, query.asking(name), MOST_USES, options, among)
     return [hit for hit in hits if _word(name).search(hit.chunk.text)]
 
 

@@ -56,7 +56,7 @@ def iterative(query: Query, searcher: Searcher, argument: str) -> list[Hit]:
                     missing = "the same was searched before"
                 elif follow:
                     asked.add(follow.casefold())
-                    found = searcher.find(Query.of(follow, query.filters))
+                    found = searcher.find(query.asking(follow))
                     new = [h for h in found if h.chunk_id not in seen]
                     about["new passages"] = len(new)
                     rankings.append(found)

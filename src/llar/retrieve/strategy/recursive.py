@@ -61,12 +61,15 @@ def _followed(
     index, view = searcher.index, searcher.index.passages.view()
     held: Places = searcher.opened("places", Places)
     places = held.at(index, view)
+    kept = hybrid.kept_by(index, view, query.filters)
     brought: dict[int, _Brought] = {}
     known = {hit.chunk_id for hit in leads}
     for lead in leads:
         for n, found in enumerate(_from(lead, index, places)):
             if n >= MOST:
                 break
+            if kept is not None and not (mask_of(view, [found.chunk_id]) & kept).any():
+                continue  # a link may lead to a document that the filters leave out
             if found.chunk_id not in known and found.chunk_id not in brought:
                 brought[found.chunk_id] = found
     if not brought:
