@@ -18,6 +18,7 @@ ENVIRONMENTS = BENCH / ".work" / "peers"
 TORCH = "torch==2.13.0"
 PACKAGES: dict[str, tuple[str, ...]] = {
     "sentence-transformers": (TORCH, "sentence-transformers"),
+    "accelerate": (TORCH, "accelerate", "transformers"),
     "txtai": (TORCH, "txtai", "chonkie"),  # chonkie is what its Segmentation cuts with
     "langchain": (
         TORCH,

@@ -31,7 +31,31 @@ def test_python_snippets_run(installed: Path, page: str, code: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "27 days" in done.stdout
+    said = re.findall(r"^print\(.*\)  # (.+)$", code, re.MULTILINE) or ["27 days"]
+    for line in said:
+        assert line in done.stdout
+
+
+def _commands(page: str) -> list[str]:
+    lines = "\n".join(_blocks(ROOT / "docs" / page, "sh")).splitlines()
+    return [line.partition("  #")[0].rstrip() for line in lines if line.startswith("llar ")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["planning.md", "inside.md"])
+def test_the_commands_of_a_page_run(installed: Path, tmp_path: Path, page: str) -> None:
+    """Every line that starts with llar, in its order, in a folder that holds the samples."""
+    (tmp_path / "samples").symlink_to(ROOT / "samples", target_is_directory=True)
+    commands = _commands(page)
+    assert len(commands) >= 6
+    for command in commands:
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        done = subprocess.run(
+            ["sh", "-e", "-c", command], cwd=tmp_path, env={**os.environ, "PATH": path},
+            capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert done.returncode == 0, command + done.stderr
+        assert done.stdout or done.stderr
 
 
 def test_there_are_snippets() -> None:

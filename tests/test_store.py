@@ -15,6 +15,8 @@ from hub import encoder, gguf
 
 from llar.errors import ModelCorrupt, ModelError, ModelNotInstalled, PullError, UnknownModel
 from llar.models import BACKENDS, catalogue, sources, weights
+from llar.models.gguf import Skipped
+from llar.models.gguf import read as read_gguf
 from llar.models.store import InstalledModel, Store
 
 RECORD: dict[str, Any] = {
@@ -112,7 +114,7 @@ def test_verify_finds_one_changed_bit(store: Store) -> None:
 
 def test_verify_finds_what_is_no_model_though_its_hash_is_right(store: Store) -> None:
     put(store, data=b"<html>")
-    with pytest.raises(ModelCorrupt, match=r"no GGUF model: it starts with b'<htm'"):
+    with pytest.raises(ModelCorrupt, match="no GGUF model: it is a web page"):
         store.verify("tiny")
 
 
@@ -286,14 +288,14 @@ def test_pick_takes_one_model_or_says_what_there_is() -> None:
 
 def test_a_gguf_header_is_read(tmp_path: Path) -> None:
     file = tmp_path / "x.gguf"
-    words = [f"word{i}" for i in range(1000)]
+    words = [f"word{i}" for i in range(2000)]
     file.write_bytes(gguf({"tokenizer.ggml.tokens": words, "general.languages": ["en", "hu"],
                            "general.license": "mit"}))  # fmt: skip
-    header = weights.read_gguf(file)
+    header = read_gguf(file)
     assert header.values["llama.context_length"] == 2048
     assert header.values["general.languages"] == ["en", "hu"]
-    assert header.values["tokenizer.ggml.tokens"] is None  # stepped over
-    assert header.tensors == ("token_embd.weight",)
+    assert header.values["tokenizer.ggml.tokens"] == Skipped(2000, text=True)  # stepped over
+    assert [tensor.name for tensor in header.tensors] == ["token_embd.weight"]
     facts = weights.inspect(tmp_path)
     assert facts == weights.Facts("chat", "llamacpp", 2048, licence="mit", languages=("en", "hu"))
 
@@ -320,9 +322,9 @@ def test_a_gguf_cut_anywhere_is_refused(tmp_path: Path) -> None:
     for length in range(0, len(data), 7):
         file.write_bytes(data[:length])
         with pytest.raises(ModelCorrupt):
-            weights.read_gguf(file)
+            read_gguf(file)
     file.write_bytes(data)
-    weights.read_gguf(file)
+    read_gguf(file)
 
 
 def test_a_gguf_with_any_byte_of_its_header_changed_never_crashes(tmp_path: Path) -> None:
@@ -333,7 +335,7 @@ def test_a_gguf_with_any_byte_of_its_header_changed_never_crashes(tmp_path: Path
         for new in (0, 127, 255):
             file.write_bytes(data[:at] + bytes([new]) + data[at + 1 :])
             try:
-                weights.read_gguf(file)
+                read_gguf(file)
             except ModelCorrupt:
                 refused += 1
     assert refused > 100  # names and values may change and stay readable; lengths may not

@@ -21,7 +21,9 @@ LlarError
 │   └── SchemaMismatch     written by another version of llar
 ├── BundleError            a bundle or exported collection is damaged, or in the way of what is here
 ├── QueryError             a filter, mode or option of a search that cannot be understood
-└── EvaluationError        questions, judgements or scores that cannot be measured with
+├── EvaluationError        questions, judgements or scores that cannot be measured with
+├── PlanError              numbers, formats, machines or prices that nothing can be planned with
+└── InsideError            numbers, texts or options that nothing can be shown of
 """
 
 from __future__ import annotations
@@ -125,3 +127,11 @@ class QueryError(LlarError):
 
 class EvaluationError(LlarError):
     """Questions, judgements or scores that nothing can be measured with."""
+
+
+class PlanError(LlarError):
+    """Numbers, formats, machines or prices that nothing can be planned with."""
+
+
+class InsideError(LlarError):
+    """Numbers, texts or options that nothing can be shown of."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import importlib
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +10,7 @@ import click
 
 from ..config import load
 from ..errors import LlarError
+from .lazy import LazyGroup
 
 PARTLY = 3  # exit code where some files could not be read and the rest was indexed
 REGRESSED = 4  # exit code where a figure is worse than --fail-below or --fail-drop allows
@@ -31,46 +30,24 @@ COMMANDS = {
     "doctor": ("doctor", "Check collections and models deeply, and mend them."),
     "models": ("models", "List, pull, import, show, remove and verify models."),
     "evaluate": ("evaluate", "Measure retrieval and answers, compare and tune them."),
+    "plan": ("plan", "Tell what a model takes: memory, speed, money; and advise."),
+    "tokens": ("inside.tokens", "Show a text's tokens under several tokenizers."),
+    "sample": ("inside.sample", "Continue one prompt by every decoding method, step by step."),
+    "numbers": ("inside.numbers", "Show how numbers are stored and quantised."),
+    "map": ("inside.map", "Draw sentences or a collection by meaning."),
     "export": ("transfer", "Write one collection to one file."),
     "import": ("transfer", "Take in a collection that was exported."),
     "bundle": ("bundle", "Pack a whole working system for a closed network."),
     "config": ("settings", "Show every setting."),
 }
-_FUNCTIONS = {"import": "import_"}  # where the command's name is no name in Python
 
 
-class Commands(click.Group):
-    """Loads a command's module when it is run; --help needs none of them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands in the order of use."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command itself."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f".{COMMANDS[cmd_name][0]}", __name__)
-        command: click.Command = getattr(module, _FUNCTIONS.get(cmd_name, cmd_name))
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands, without loading any."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Like click's, with a guess at what was meant."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            ctx.fail(f"No such command {args[0]!r}.{hint}")
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    package=__name__,
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option("--home", metavar="DIR", help="Folder of models, collections and llar.toml.")
 @click.option(
     "--set",

@@ -24,11 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, EngineError, ModelCorrupt
-from . import weights
+from .gguf import Gguf
+from .gguf import read as read_gguf
 from .llama_socket import LlamaSocket, host
 from .threads import free_cores
 
-__all__ = ["Llama"]
+__all__ = ["Llama", "state_per_token"]
 
 HTTP_THREADS = 8  # requests heard at once; the model itself takes one after the other
 CACHE_MB = 256  # most memory for the states of earlier conversations
@@ -60,9 +61,9 @@ class Llama:
         for path in (file, *self.adapters.values()):
             if not path.is_file():
                 raise ModelCorrupt(f"{name}: {path} is missing")
-        self.header = weights.read_gguf(file)
+        self.header = read_gguf(file)
         for path in self.adapters.values():
-            weights.read_gguf(path)
+            read_gguf(path)
         self.context = _context(self.header, name, context)
         _check_memory(file, self.header, name, self.context)
         folder = tempfile.mkdtemp(prefix="llar-")
@@ -172,7 +173,7 @@ def _reason(settings: Mapping[str, Any]) -> str:
     return f"it gives no reason (a second try ended with status {again.returncode})"
 
 
-def _context(header: weights.GgufHeader, name: str, asked: int) -> int:
+def _context(header: Gguf, name: str, asked: int) -> int:
     own = _number(header, "context_length")
     if own < 1:
         raise ModelCorrupt(f"{name}: the GGUF header gives no context length")
@@ -184,9 +185,9 @@ def _context(header: weights.GgufHeader, name: str, asked: int) -> int:
     return asked or own
 
 
-def _check_memory(file: Path, header: weights.GgufHeader, name: str, context: int) -> None:
+def _check_memory(file: Path, header: Gguf, name: str, context: int) -> None:
     """Refuse what surely does not fit: the system would kill this process for trying."""
-    per_token = _state_per_token(header)
+    per_token = state_per_token(header)
     state = context * per_token
     free = _free_memory()
     if free is not None and state > free:
@@ -204,7 +205,7 @@ def _check_memory(file: Path, header: weights.GgufHeader, name: str, context: in
         )
 
 
-def _state_per_token(header: weights.GgufHeader) -> int:
+def state_per_token(header: Gguf) -> int:
     """Bytes of keys and values that one token takes in 16-bit numbers; 0 where it varies."""
     layers = _number(header, "block_count")
     heads = _number(header, "attention.head_count")
@@ -218,11 +219,11 @@ def _state_per_token(header: weights.GgufHeader) -> int:
     return int(total * (keys + values) * 2)
 
 
-def _value(header: weights.GgufHeader, key: str, default: Any) -> Any:
+def _value(header: Gguf, key: str, default: Any) -> Any:
     return header.values.get(f"{header.values.get('general.architecture')}.{key}", default)
 
 
-def _number(header: weights.GgufHeader, key: str) -> int:
+def _number(header: Gguf, key: str) -> int:
     """An integer of the header's architecture, 0 where it has none (or one per layer)."""
     value = _value(header, key, 0)
     return value if isinstance(value, int) else 0

@@ -12,7 +12,6 @@ import os
 import threading
 import weakref
 from collections.abc import Sequence
-from functools import cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from ..errors import ContextTooLong, EngineError
 from .interface import TokenLikelihood
+from .llama_library import Batch, library
 from .threads import free_cores
 
 __all__ = ["LlamaLikelihood"]
@@ -29,37 +29,6 @@ __all__ = ["LlamaLikelihood"]
 BATCH = 256  # tokens computed together; between two batches Ctrl-C is heard
 SMALLEST = 1024  # tokens there is room for at first
 LONGEST = 1024  # bytes of a token
-DEFAULTS = (512, 2048, 512, 1)  # how llama.cpp's context settings begin, as llama.h has it
-
-
-class _Settings(ctypes.Structure):
-    """llama.cpp's settings, longer than any version's; only the first fields are known here.
-
-    A structure of more than 16 bytes is passed and returned in memory, on all systems that there
-    are wheels for, so that the length does not matter.
-    """
-
-    _fields_ = (
-        ("n_ctx", ctypes.c_uint32),
-        ("n_batch", ctypes.c_uint32),
-        ("n_ubatch", ctypes.c_uint32),
-        ("n_seq_max", ctypes.c_uint32),
-        ("rest", ctypes.c_uint8 * 1008),
-    )
-
-
-class _Batch(ctypes.Structure):
-    """llama_batch: tokens with their positions, and which of them are to give logits."""
-
-    _fields_ = (
-        ("n_tokens", ctypes.c_int32),
-        ("token", ctypes.POINTER(ctypes.c_int32)),
-        ("embd", ctypes.c_void_p),
-        ("pos", ctypes.POINTER(ctypes.c_int32)),
-        ("n_seq_id", ctypes.POINTER(ctypes.c_int32)),
-        ("seq_id", ctypes.POINTER(ctypes.POINTER(ctypes.c_int32))),
-        ("logits", ctypes.POINTER(ctypes.c_int8)),
-    )
 
 
 class LlamaLikelihood:
@@ -77,7 +46,7 @@ class LlamaLikelihood:
         self._lock = threading.Lock()
         self._room = 0
         self._contexts: list[int] = []  # one, once there is something to read
-        self._llama = _library(name)
+        self._llama = library(name)
         model = self._llama.llama_model_load_from_file(
             os.fsencode(file), self._llama.llama_model_default_params()
         )
@@ -206,57 +175,10 @@ def _characters(text: str, ends: Sequence[int], logprobs: Sequence[float]) -> li
     return found
 
 
-def _free(llama: Any, model: int, batch: _Batch, contexts: list[int], owner: int) -> None:
+def _free(llama: Any, model: int, batch: Batch, contexts: list[int], owner: int) -> None:
     if os.getpid() != owner:
         return
     while contexts:
         llama.llama_free(contexts.pop())
     llama.llama_batch_free(batch)
     llama.llama_model_free(model)
-
-
-@cache
-def _library(name: str) -> Any:
-    """The C functions of the llama.cpp in xllamacpp. Raises EngineError for another layout."""
-    from xllamacpp import xllamacpp
-
-    pointer, number, flag = ctypes.c_void_p, ctypes.c_int32, ctypes.c_bool
-    functions: dict[str, tuple[Any, list[Any]]] = {
-        "llama_model_default_params": (_Settings, []),
-        "llama_context_default_params": (_Settings, []),
-        "llama_model_load_from_file": (pointer, [ctypes.c_char_p, _Settings]),
-        "llama_model_free": (None, [pointer]),
-        "llama_model_has_encoder": (flag, [pointer]),
-        "llama_model_get_vocab": (pointer, [pointer]),
-        "llama_vocab_n_tokens": (number, [pointer]),
-        "llama_tokenize": (
-            number, [pointer, ctypes.c_char_p, number, ctypes.POINTER(number), number, flag, flag]
-        ),
-        "llama_token_to_piece": (
-            number, [pointer, number, ctypes.c_char_p, number, number, flag]
-        ),
-        "llama_init_from_model": (pointer, [pointer, _Settings]),
-        "llama_free": (None, [pointer]),
-        "llama_set_n_threads": (None, [pointer, number, number]),
-        "llama_get_memory": (pointer, [pointer]),
-        "llama_memory_clear": (None, [pointer, flag]),
-        "llama_batch_init": (_Batch, [number, number, number]),
-        "llama_batch_free": (None, [_Batch]),
-        "llama_decode": (number, [pointer, _Batch]),
-        "llama_get_logits_ith": (ctypes.POINTER(ctypes.c_float), [pointer, number]),
-    }  # fmt: skip
-    library = ctypes.CDLL(xllamacpp.__file__)
-    try:
-        for function, (result, arguments) in functions.items():
-            entry = getattr(library, function)
-            entry.restype, entry.argtypes = result, arguments
-    except AttributeError as e:
-        raise EngineError(f"{name}: this xllamacpp has no likelihoods: {e}") from e
-    settings = library.llama_context_default_params()
-    begins = (settings.n_ctx, settings.n_batch, settings.n_ubatch, settings.n_seq_max)
-    if begins != DEFAULTS:
-        raise EngineError(
-            f"{name}: this xllamacpp's context settings begin with {begins}, expected {DEFAULTS}; "
-            "likelihoods need a version whose layout is known"
-        )
-    return library

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..config import Config
 from ..errors import ContextTooLong, EngineError
-from . import weights
+from .gguf import read as read_gguf
 from .llama import Llama
 from .llamacpp import model_file
 
@@ -27,8 +27,8 @@ class LlamaReranker:
 
     def __init__(self, file: Path, *, name: str, context: int = 0, threads: int = 0) -> None:
         self.name = name
-        header = weights.read_gguf(file)
-        if not any(tensor.startswith("cls.") for tensor in header.tensors):
+        header = read_gguf(file)
+        if not any(tensor.name.startswith("cls.") for tensor in header.tensors):
             raise EngineError(f"{name} is no reranker: {file} has no classification layer")
         if header.values.get("tokenizer.ggml.token_type_count", 1) > 1:
             raise EngineError(

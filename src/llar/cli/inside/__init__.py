@@ -1,0 +1,1 @@
+"""Commands for people who teach or choose: what happens inside a model."""

@@ -1,0 +1,1 @@
+"""Look inside a language model: tokens, decoding, numbers, meanings."""
