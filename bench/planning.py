@@ -25,10 +25,10 @@ from environments import python
 from llar.config import load
 from llar.models import open_chat
 from llar.models.interface import Options
-from llar.plan import speed
-from llar.plan.formats import parse_format
-from llar.plan.here import measure
-from llar.plan.resolve import resolve
+from llar.plan.hardware import speed
+from llar.plan.hardware.here import measure
+from llar.plan.memory.formats import parse_format
+from llar.plan.shapes.resolve import resolve
 
 RUNS = 5
 REPO = "bench/llama-3.1-8b"

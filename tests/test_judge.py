@@ -13,15 +13,7 @@ from openai_server import OpenAIServer, answer
 from llar.config import Config, load
 from llar.errors import ConfigError, EvaluationError
 from llar.evaluate.exam import Marks, examine
-from llar.evaluate.judge import (
-    BUILT_IN,
-    Rubric,
-    Verdict,
-    ask,
-    grade,
-    read_rubric,
-    with_steps,
-)
+from llar.evaluate.judge import BUILT_IN, Rubric, Verdict, ask, grade, read_rubric, with_steps
 from llar.models.fake import FakeChat
 from llar.models.interface import ChatModel
 from llar.models.openai import OpenAIChat

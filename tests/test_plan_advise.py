@@ -23,22 +23,22 @@ from llar.cli import cli
 from llar.config import Config, load
 from llar.errors import PlanError
 from llar.models import catalogue
-from llar.plan import advice_rules as rules
-from llar.plan.advice import Advice
-from llar.plan.advice_report import answers, markdown
-from llar.plan.advise import advise
+from llar.plan.advice import rules
+from llar.plan.advice.advise import advise
+from llar.plan.advice.records import Advice
+from llar.plan.advice.report import answers, markdown
+from llar.plan.advice.situation import QUESTIONS, Situation, situation
+from llar.plan.advice.ways import Search, at_once, pulled
+from llar.plan.advice.ways import load as load_of
 from llar.plan.amount import shown
-from llar.plan.cost import api
-from llar.plan.formats import parse_format
-from llar.plan.machines import find, machines
-from llar.plan.money import Money
-from llar.plan.prices import find as find_price
-from llar.plan.resolve import resolve
-from llar.plan.running import running
-from llar.plan.situation import QUESTIONS, Situation, situation
-from llar.plan.ways import Search, at_once, pulled
-from llar.plan.ways import load as load_of
-from llar.plan.workload import asked
+from llar.plan.costs.compare import api
+from llar.plan.costs.money import Money
+from llar.plan.costs.prices import find as find_price
+from llar.plan.costs.workload import asked
+from llar.plan.hardware.machines import find, machines
+from llar.plan.memory.formats import parse_format
+from llar.plan.memory.running import running
+from llar.plan.shapes.resolve import resolve
 
 DAY = datetime.date(2026, 11, 21)
 

@@ -11,12 +11,14 @@ import pytest
 
 from llar.config import Config, load
 from llar.errors import PlanError
-from llar.plan import cost, energy, machines, prices, workload
 from llar.plan.amount import amount, money, shown
+from llar.plan.costs import compare as cost
+from llar.plan.costs import energy, prices, workload
+from llar.plan.costs.money import Money, decimal, share
+from llar.plan.costs.owning import Option, Speed, Terms, own, rent, working_hours
+from llar.plan.costs.rates import Price, Rate, Rates
 from llar.plan.figure import Figure
-from llar.plan.money import Money, decimal, share
-from llar.plan.owning import Option, Speed, Terms, own, rent, working_hours
-from llar.plan.rates import Price, Rate, Rates
+from llar.plan.hardware import machines
 
 D = Decimal
 TOY = """

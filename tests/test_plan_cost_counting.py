@@ -10,7 +10,7 @@ import pytest
 from llar.config import load
 from llar.errors import LlarError, PlanError, UnknownModel
 from llar.models.interface import ChatModel
-from llar.plan import counting
+from llar.plan.costs import counting
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 TEXTS = [

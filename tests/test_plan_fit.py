@@ -1,8 +1,8 @@
 """Whether a model fits a machine, what goes where, and how fast it runs.
 
 Speeds are checked against published runs of llama.cpp. The shares of bandwidth and compute in
-plan/speed.py were fitted to every second row of each family and kind in PUBLISHED; what must hold
-of all rows is asserted for both halves.
+plan/hardware/speed.py were fitted to every second row of each family and kind in PUBLISHED; what
+must hold of all rows is asserted for both halves.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import pytest
 
 from llar.config import Config, load
 from llar.errors import PlanError
-from llar.plan import speed
-from llar.plan.fit import Fit, fit, most_of
-from llar.plan.formats import parse_format
-from llar.plan.machines import Machine, find, machines
-from llar.plan.resolve import resolve
-from llar.plan.running import running
+from llar.plan.hardware import speed
+from llar.plan.hardware.fit import Fit, fit, most_of
+from llar.plan.hardware.machines import Machine, find, machines
+from llar.plan.memory.formats import parse_format
+from llar.plan.memory.running import running
+from llar.plan.memory.weights import weights
 from llar.plan.shape import Shape
-from llar.plan.weights import weights
+from llar.plan.shapes.resolve import resolve
 
 GIB = 2**30
 

@@ -26,10 +26,10 @@ from plan_shapes import (
 
 from llar.config import load
 from llar.errors import PlanError
-from llar.plan.formats import MIXTURES, PACKINGS, TYPES, parse_format
-from llar.plan.resolve import resolve
+from llar.plan.memory.formats import MIXTURES, PACKINGS, TYPES, parse_format
+from llar.plan.memory.weights import Weights, weights
 from llar.plan.shape import Shape, Tensor
-from llar.plan.weights import Weights, weights
+from llar.plan.shapes.resolve import resolve
 
 GIB = 2**30
 
@@ -307,7 +307,7 @@ def test_assumed_dimensions_make_an_estimate() -> None:
 
 def test_sizes_need_no_numpy() -> None:
     code = (
-        "import sys, json; import llar.plan.training, llar.plan.kv, llar.plan.hf_calculator; "
+        "import sys, json; from llar.plan.memory import training, kv, hf_calculator; "
         "print(json.dumps([m for m in ('numpy', 'torch', 'tokenizers', 'click') "
         "if m in sys.modules]))"
     )

@@ -6,7 +6,7 @@ import pytest
 from plan_shapes import bert, llama2_7b, llama31_8b, mistral_7b, mixtral, smollm2
 
 from llar.errors import PlanError
-from llar.plan.hf_calculator import printed, table
+from llar.plan.memory.hf_calculator import printed, table
 from llar.plan.shape import Shape
 
 MISTRAL = {

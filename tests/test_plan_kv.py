@@ -8,7 +8,7 @@ import pytest
 from plan_shapes import bert, dense, llama31_8b, smollm2
 
 from llar.errors import PlanError
-from llar.plan.kv import ENGINES, Engine, kv_cache, kv_per_token
+from llar.plan.memory.kv import ENGINES, Engine, kv_cache, kv_per_token
 from llar.plan.shape import Shape, Tensor
 
 MIB = 2**20

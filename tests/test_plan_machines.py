@@ -13,10 +13,10 @@ from click.testing import CliRunner, Result
 from llar.cli import cli
 from llar.config import Config, load
 from llar.errors import PlanError
-from llar.plan.bench import bandwidth, compute
-from llar.plan.gpus import Gpu, gpus
-from llar.plan.here import here, measure
-from llar.plan.machines import Machine, defaults, find, machines, usable_of, write_copy
+from llar.plan.hardware.benchmark import bandwidth, compute
+from llar.plan.hardware.gpus import Gpu, gpus
+from llar.plan.hardware.here import here, measure
+from llar.plan.hardware.machines import Machine, defaults, find, machines, usable_of, write_copy
 
 GIB = 2**30
 
@@ -427,7 +427,7 @@ def test_a_tool_that_prints_rubbish_is_a_note(
 def test_a_tool_that_hangs_is_given_up(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llar.plan.gpus.SECONDS", 0.3)
+    monkeypatch.setattr("llar.plan.hardware.gpus.SECONDS", 0.3)
     tool(tmp_path / "bin", "nvidia-smi", "exec sleep 30", monkeypatch)
     notes: list[str] = []
     start = time.monotonic()

@@ -11,10 +11,11 @@ from click.testing import CliRunner, Result
 from llar.cli import cli
 from llar.config import Config, load
 from llar.errors import PlanError
-from llar.plan import energy, machines, pretraining
+from llar.plan.costs import energy, pretraining
+from llar.plan.costs.money import Money
 from llar.plan.figure import Figure
-from llar.plan.money import Money
-from llar.plan.resolve import resolve
+from llar.plan.hardware import machines
+from llar.plan.shapes.resolve import resolve
 
 
 @pytest.fixture

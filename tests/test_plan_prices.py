@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from llar.cli import cli
 from llar.config import Config, load
 from llar.errors import PlanError
-from llar.plan import own_prices, price_table, prices
-from llar.plan.rates import Rate, Rates, Use
+from llar.plan.costs import own_prices, price_table, prices
+from llar.plan.costs.rates import Rate, Rates, Use
 
 DAY = date(2026, 11, 21)
 
@@ -266,7 +266,7 @@ def test_a_release_laid_out_differently_is_refused(tmp_path: Path) -> None:
 NOTHING_LOADED = """
 import sys
 from llar.config import load
-from llar.plan import prices
+from llar.plan.costs import prices
 config = load()
 assert prices.find(config, "openai:gpt-4o").standard.input
 assert len(prices.search(config)) > 2000

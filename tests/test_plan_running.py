@@ -16,10 +16,10 @@ import pytest
 from llar.config import load
 from llar.errors import PlanError
 from llar.models import bert, llama
-from llar.plan.formats import parse_format
-from llar.plan.resolve import resolve
-from llar.plan.running import BATCH_TOKENS, EARLIER, UBATCH, Running, running
+from llar.plan.memory.formats import parse_format
+from llar.plan.memory.running import BATCH_TOKENS, EARLIER, UBATCH, Running, running
 from llar.plan.shape import Shape
+from llar.plan.shapes.resolve import resolve
 
 MIB = 2**20
 STORED = parse_format("stored")

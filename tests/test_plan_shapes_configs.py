@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from llar.errors import PlanError
-from llar.plan import configs
-from llar.plan.checkpoint import from_config
-from llar.plan.configs.build import Tensors
+from llar.plan.shapes import configs
+from llar.plan.shapes.checkpoint import from_config
+from llar.plan.shapes.configs.build import Tensors
 
 SMALL: dict[str, Any] = {
     "hidden_size": 64, "num_hidden_layers": 6, "num_attention_heads": 8, "num_key_value_heads": 2,

@@ -14,10 +14,10 @@ import pytest
 from safetensors import safe_open
 
 from llar.errors import ModelCorrupt, PlanError
-from llar.plan import configs, safetensors_header
-from llar.plan.checkpoint import from_safetensors
-from llar.plan.names import translate
 from llar.plan.shape import Tensor
+from llar.plan.shapes import configs, safetensors_header
+from llar.plan.shapes.checkpoint import from_safetensors
+from llar.plan.shapes.names import translate
 
 WIDTHS = {"F32": 4, "F16": 2, "BF16": 2, "U8": 1, "I32": 4, "I64": 8, "F8_E4M3": 1}
 

@@ -14,10 +14,10 @@ import pytest
 
 from llar.errors import ModelCorrupt, ModelError, PlanError
 from llar.models import gguf
-from llar.plan.formats import parse_format
-from llar.plan.numbers import parse_numbers
+from llar.plan.memory.formats import parse_format
+from llar.plan.memory.weights import weights
 from llar.plan.shape import Tensor
-from llar.plan.weights import weights
+from llar.plan.shapes.numbers import parse_numbers
 
 
 def smollm(installed: Path) -> Path:

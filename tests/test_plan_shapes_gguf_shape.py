@@ -11,9 +11,9 @@ import pytest
 from test_plan_shapes_gguf import ARCH, build, smollm, tensor
 
 from llar.errors import ModelCorrupt, PlanError
-from llar.plan import configs
-from llar.plan.gguf_shape import from_gguf
 from llar.plan.shape import Shape, Tensor
+from llar.plan.shapes import configs
+from llar.plan.shapes.gguf_shape import from_gguf
 
 
 def test_the_shape_of_the_real_model(installed: Path) -> None:

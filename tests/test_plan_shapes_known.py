@@ -9,7 +9,7 @@ import time
 import pytest
 
 from llar.models import catalogue
-from llar.plan import known
+from llar.plan.shapes import known
 
 # As the makers' model cards, papers or the metadata of their safetensors state them.
 PUBLISHED = {
@@ -197,7 +197,7 @@ def test_a_name_is_found_in_no_time() -> None:
 
 def test_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys; from llar.config import load; from llar.plan.resolve import resolve;"
+        "import sys; from llar.config import load; from llar.plan.shapes.resolve import resolve;"
         "resolve(load({'home': '/nowhere'}, env={}), 'llama-3.1-8b');"
         "print([m for m in ('numpy', 'tokenizers', 'safetensors', 'httpx', 'filelock',"
         " 'xllamacpp', 'ctranslate2') if m in sys.modules])"

@@ -10,7 +10,7 @@ import pytest
 
 from llar.config import Config, load
 from llar.errors import ModelCorrupt, PlanError, UnknownModel
-from llar.plan.resolve import dimensions, parse_numbers, resolve
+from llar.plan.shapes.resolve import dimensions, parse_numbers, resolve
 
 NUMBERS = "layers=32,hidden=4096,heads=32,kv_heads=8,ffn=14336,vocabulary=128256"
 

@@ -13,11 +13,11 @@ import pytest
 from plan_shapes import bert, dense, llama2_7b, llama31_8b, mixtral, smollm2
 
 from llar.errors import PlanError
-from llar.plan.activations import Compute, bytes_of, layer_terms, layers
-from llar.plan.formats import parse_format
+from llar.plan.memory.activations import Compute, bytes_of, layer_terms, layers
+from llar.plan.memory.formats import parse_format
+from llar.plan.memory.trained import adapters, everything, optimiser_state
+from llar.plan.memory.training import Training, training
 from llar.plan.shape import Shape, Tensor
-from llar.plan.trained import adapters, everything, optimiser_state
-from llar.plan.training import Training, training
 
 H, Q, KV, FFN, HEADS, R = 576, 576, 192, 1536, 9, 8
 """Of SmolLM2-135M."""

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from llar.cli import cli
 from llar.config import Config, load
 from llar.errors import EngineError, LlarError, ModelNotInstalled, PlanError
-from llar.plan import verify, verify_training
-from llar.plan.measure import child, measure, resident
-from llar.plan.verify import Row
+from llar.plan.memory import verify, verify_training
+from llar.plan.memory.measure import child, measure, resident
+from llar.plan.memory.verify import Row
 
 MIB = 2**20
 TUNE = all(importlib.util.find_spec(name) for name in ("torch", "transformers", "peft"))

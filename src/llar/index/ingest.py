@@ -16,13 +16,7 @@ from pathlib import Path
 from .. import chunks as chunking
 from ..config import Config
 from ..documents import Parsers, about, find_files, hash_file
-from ..errors import (
-    CollectionError,
-    DocumentError,
-    EmbedderMismatch,
-    LimitExceeded,
-    QueryError,
-)
+from ..errors import CollectionError, DocumentError, EmbedderMismatch, LimitExceeded, QueryError
 from ..models.interface import Embedder
 from ..records import Chunk, Document
 from .index import Index, Metadata

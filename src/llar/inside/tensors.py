@@ -24,7 +24,7 @@ from ..config import Config
 from ..errors import InsideError, ModelCorrupt
 from ..models import gguf
 from ..models.store import Store
-from ..plan import safetensors_header
+from ..plan.shapes import safetensors_header
 
 __all__ = ["READABLE", "Place", "read", "tensors"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..output import clean, collection_option, counted, json_option, print_json
+from ..output import clean, counted, json_option, print_json
 from .shared import plot_option, theme_option, wrote
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _MATRIX = 12  # texts whose cosines are printed
     metavar="FILE",
     help="Read the texts from a file, one a line, or - for stdin.",
 )
-@collection_option
+@click.option("-c", "--collection", metavar="NAME", help="Draw the passages of a collection.")
 @click.option(
     "--labelled",
     is_flag=True,

@@ -13,8 +13,8 @@ from ..output import clean, json_option, print_json
 from .output import notes, show, sources_option, width
 
 if TYPE_CHECKING:
-    from ...plan.advice import Advice
-    from ...plan.situation import Question
+    from ...plan.advice.records import Advice
+    from ...plan.advice.situation import Question
 
 
 @click.command()
@@ -75,8 +75,8 @@ def advise(
 
     Asks what is not given, on a terminal where nothing is given. Needs no network and no model.
     """
-    from ...plan.advise import advise as recommend
-    from ...plan.situation import QUESTIONS, situation
+    from ...plan.advice.advise import advise as recommend
+    from ...plan.advice.situation import QUESTIONS, situation
 
     answers = {
         "data": data, "users": users, "task": task, "documents": documents, "pages": pages,
@@ -116,7 +116,7 @@ def _ask(question: Question) -> str:
 
 
 def _show(advice: Advice, *, sources: bool) -> None:
-    from ...plan.advice_report import answers
+    from ...plan.advice.report import answers
 
     click.secho(clean(advice.headline), bold=True)
     if advice.embedder:
@@ -146,7 +146,7 @@ def _show(advice: Advice, *, sources: bool) -> None:
 
 def _write(file: Path, advice: Advice, *, force: bool) -> None:
     from ...errors import PlanError
-    from ...plan.advice_report import markdown
+    from ...plan.advice.report import markdown
 
     if file.exists() and not force:
         raise PlanError(f"{str(file)!r} is there already", fix=f"--force, or another FILE: {file}")

@@ -17,8 +17,8 @@ from .terms import Given, terms_options
 from .workload import Asked, workload_options
 
 if TYPE_CHECKING:
-    from ...plan.cost import BreakEven, Costs
-    from ...plan.counting import Count
+    from ...plan.costs.compare import BreakEven, Costs
+    from ...plan.costs.counting import Count
 
 NAME = 36  # columns of an option's name; a longer one stands on a line of its own
 
@@ -56,8 +56,8 @@ def cost(
     documents that are to be processed. Amounts are a month's.
     """
     from ...errors import PlanError
-    from ...plan import cost as costs
-    from ...plan import prices
+    from ...plan.costs import compare as costs
+    from ...plan.costs import prices
     from .. import PARTLY
 
     if no_api and apis:
@@ -120,7 +120,7 @@ def _show(found: Costs, counted: Count | None, sources: bool) -> None:
 def _table(found: Costs) -> None:
     """The options side by side, cheapest first."""
     from ...plan.amount import money
-    from ...plan.cost import units_of
+    from ...plan.costs.compare import units_of
 
     work = found.workload
     header = ["", "a month", "per 1M tokens", f"per 1,000 {work.what}s"]
@@ -160,7 +160,7 @@ def _break_even(pairs: tuple[BreakEven, ...]) -> None:
 
 def _said(found: Costs, counted: Count | None) -> list[str]:
     """Every note, each once, with whom it is about."""
-    from ...plan.counting import NO_TOKENIZER, OTHERS
+    from ...plan.costs.counting import NO_TOKENIZER, OTHERS
 
     said: dict[str, list[str]] = {}
     for option in found.options:
@@ -176,7 +176,7 @@ def _said(found: Costs, counted: Count | None) -> list[str]:
 
 def _as_json(found: Costs, counted: Count | None) -> dict[str, Any]:
     """Everything that is shown; "never" is null."""
-    from ...plan.cost import units_of
+    from ...plan.costs.compare import units_of
 
     work = found.workload
     return {

@@ -12,10 +12,10 @@ from .terms import Given, grouped
 
 if TYPE_CHECKING:
     from ...config import Config
-    from ...plan.machines import Machine
-    from ...plan.money import Money
-    from ...plan.owning import Option, Speed, Terms
-    from ...plan.workload import Workload
+    from ...plan.costs.money import Money
+    from ...plan.costs.owning import Option, Speed, Terms
+    from ...plan.costs.workload import Workload
+    from ...plan.hardware.machines import Machine
 
 _OPTIONS = (
     click.option(
@@ -79,7 +79,7 @@ class Hardware:
         self, config: Config, work: Workload, given: Given, money: Money
     ) -> tuple[list[Option], list[str]]:
         """Each machine owned and rented, and what is not known or does not fit."""
-        from ...plan import machines
+        from ...plan.hardware import machines
 
         if not self.machines:
             if self.model or self.prefill or self.decode or self.machine_price or self.machine_rent:
@@ -104,7 +104,7 @@ class Hardware:
 
     def _priced(self, machine: Machine, money: Money) -> Machine:
         """The machine with the prices that were given, which are all of it, in one currency."""
-        from ...plan.money import decimal
+        from ...plan.costs.money import decimal
 
         if self.machine_price is None and self.machine_rent is None:
             return machine
@@ -119,10 +119,10 @@ class Hardware:
         return replace(machine, price=price, rent_per_hour=rent, currency=money.currency)
 
     def _terms(self, config: Config, given: Given, money: Money) -> Terms:
-        from ...plan import machines
+        from ...plan.costs.money import decimal, share
+        from ...plan.costs.owning import Terms
         from ...plan.figure import Figure
-        from ...plan.money import decimal, share
-        from ...plan.owning import Terms
+        from ...plan.hardware import machines
 
         known = machines.defaults(config)
         power = given.power(config, money)
@@ -149,8 +149,8 @@ class Hardware:
 
     def _speed(self, config: Config, machine: Machine, work: Workload) -> tuple[Speed | None, str]:
         """Tokens per second of a machine, or why it cannot run the model at all."""
-        from ...plan.money import decimal
-        from ...plan.owning import Speed
+        from ...plan.costs.money import decimal
+        from ...plan.costs.owning import Speed
 
         if bool(self.prefill) != bool(self.decode):
             raise click.UsageError("--prefill and --decode are given together")
@@ -163,7 +163,7 @@ class Hardware:
             return Speed(float(read), float(written), "as given", exact=True), ""
         if not self.model:
             return None, ""
-        from ...plan.throughput import throughput
+        from ...plan.costs.throughput import throughput
 
         return throughput(config, machine, self.model, self.weights, work)
 
@@ -173,7 +173,7 @@ def _of_machine(
 ) -> tuple[list[Option], list[str]]:
     """Owning it and renting it, as far as prices are known; raises where neither is."""
     from ...errors import PlanError
-    from ...plan.owning import own, rent
+    from ...plan.costs.owning import own, rent
 
     ways: list[Any] = [lambda: own(machine, work, terms, speed)]
     ways.append(lambda: rent(machine, work, terms, speed))

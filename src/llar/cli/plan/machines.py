@@ -12,8 +12,8 @@ from .output import notes, show, sources_option, table
 
 if TYPE_CHECKING:
     from ...plan.figure import Figure
-    from ...plan.here import Here
-    from ...plan.machines import Machine
+    from ...plan.hardware.here import Here
+    from ...plan.hardware.machines import Machine
 
 
 @click.command()
@@ -44,8 +44,8 @@ def machines(
     Several of the same are "2x h100-sxm". What is in machines.toml in LLAR_HOME changes and adds
     to the list.
     """
-    from ...plan.machines import defaults, find, write_copy
-    from ...plan.machines import machines as known
+    from ...plan.hardware.machines import defaults, find, write_copy
+    from ...plan.hardware.machines import machines as known
 
     here = name is not None and name.strip().lower() in ("this", "this-machine", "this machine")
     if write:
@@ -137,7 +137,7 @@ def _sources(machine: Machine, wanted: bool) -> None:
 
 
 def _this(ctx: click.Context, *, measure: bool, sources: bool, as_json: bool) -> None:
-    from ...plan import here as found
+    from ...plan.hardware import here as found
 
     about = found.measure(ctx.obj) if measure else found.here(ctx.obj)
     if as_json:

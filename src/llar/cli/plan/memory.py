@@ -12,12 +12,12 @@ from ..output import json_option, print_json
 from .output import notes, show, sources_option, table
 
 if TYPE_CHECKING:
-    from ...plan.fit import Fit
-    from ...plan.formats import Format
-    from ...plan.machines import Machine
-    from ...plan.running import Running
+    from ...plan.hardware.fit import Fit
+    from ...plan.hardware.machines import Machine
+    from ...plan.memory.formats import Format
+    from ...plan.memory.running import Running
+    from ...plan.memory.weights import Weights
     from ...plan.shape import Shape
-    from ...plan.weights import Weights
 
 OVERVIEW = ("fp16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
 USUAL = 8192  # tokens of context, where the model has as many and nothing is said
@@ -111,7 +111,7 @@ def memory(
     layers=32,hidden=4096,heads=32,kv_heads=8,ffn=14336,vocabulary=128256. Nothing is downloaded
     and no model needs to be installed.
     """
-    from ...plan.resolve import resolve
+    from ...plan.shapes.resolve import resolve
 
     running = {
         "--context": contexts,
@@ -175,7 +175,7 @@ def _tokens(text: str, what: str) -> int:
 
 
 def _summary(shape: Shape) -> dict[str, Any]:
-    from ...plan.resolve import dimensions
+    from ...plan.shapes.resolve import dimensions
 
     return {
         "name": shape.name,
@@ -215,9 +215,9 @@ class _Calculator(_Answer):
     """Hugging Face's calculator's table, and the truth below it."""
 
     def __init__(self, shape: Shape) -> None:
-        from ...plan.formats import parse_format
-        from ...plan.hf_calculator import table as calculate
-        from ...plan.weights import weights
+        from ...plan.memory.formats import parse_format
+        from ...plan.memory.hf_calculator import table as calculate
+        from ...plan.memory.weights import weights
 
         self._table = calculate(shape)
         self._truth = {n: weights(shape, parse_format(n)) for n in ("fp32", "fp16")}
@@ -226,7 +226,7 @@ class _Calculator(_Answer):
         return {"hf_calculator": self._table, "truth": {n: w.total for n, w in self._truth.items()}}
 
     def show(self, *, sources: bool) -> None:
-        from ...plan.hf_calculator import printed
+        from ...plan.memory.hf_calculator import printed
 
         head = ("dtype", "largest layer", "total size", "training with Adam")
         table(head, [row.printed() for row in self._table.rows], right=(1, 2, 3))
@@ -251,9 +251,9 @@ class _Run:
         self, shape: Shape, fmt: Format, context: int, users: int, cache: tuple[str, str],
         machines: Sequence[Machine],
     ) -> None:  # fmt: skip
-        from ...plan.fit import fit
-        from ...plan.running import running
-        from ...plan.weights import weights
+        from ...plan.hardware.fit import fit
+        from ...plan.memory.running import running
+        from ...plan.memory.weights import weights
 
         self.format = fmt.name
         self.context = context
@@ -295,7 +295,7 @@ class _Runs(_Answer):
         *,
         imatrix: bool,
     ) -> None:
-        from ...plan.formats import parse_format
+        from ...plan.memory.formats import parse_format
 
         stored = ("stored",) if any(t.type for t in shape.tensors) else ()
         names = formats or (*stored, *OVERVIEW)
@@ -369,8 +369,8 @@ class _Training(_Answer):
         chosen: dict[str, str | None],
         numbers: dict[str, str | None],
     ) -> None:
-        from ...plan.formats import parse_format
-        from ...plan.training import training
+        from ...plan.memory.formats import parse_format
+        from ...plan.memory.training import training
 
         if len(formats) > 1:
             raise click.UsageError("--train takes one --format")
@@ -411,8 +411,8 @@ class _Training(_Answer):
 
 
 def _machine(ctx: click.Context, name: str) -> Machine:
-    from ...plan.here import here
-    from ...plan.machines import find
+    from ...plan.hardware.here import here
+    from ...plan.hardware.machines import find
 
     if name.strip().lower() == "this":
         return here(ctx.obj).machine

@@ -10,7 +10,7 @@ from ..output import clean, counted, json_option, print_json
 from .output import notes, sources_option, table
 
 if TYPE_CHECKING:
-    from ...plan.rates import Price, Rate
+    from ...plan.costs.rates import Price, Rate
 
 NAME = 42  # columns of a model's name; a longer one stands on a line of its own
 
@@ -26,7 +26,7 @@ def prices(ctx: click.Context, query: tuple[str, ...], sources: bool, as_json: b
     Prices of your own contracts stand in prices.toml in the home folder, and count before these.
     """
     from ...errors import PlanError
-    from ...plan import prices as known
+    from ...plan.costs import prices as known
 
     words = " ".join(query)
     if not words.strip():
@@ -43,8 +43,8 @@ def prices(ctx: click.Context, query: tuple[str, ...], sources: bool, as_json: b
 
 
 def _sellers(ctx: click.Context, sources: bool, as_json: bool) -> None:
-    from ...plan import prices as known
-    from ...plan.price_table import table as read
+    from ...plan.costs import prices as known
+    from ...plan.costs.price_table import table as read
 
     found = known.sellers(ctx.obj)
     if as_json:
@@ -77,7 +77,7 @@ def _show(found: list[Price], sources: bool) -> None:
 
 def _of_sellers(ids: set[str]) -> list[str]:
     """Where providers publish their prices, and what the table says about all of one."""
-    from ...plan.price_table import table as read
+    from ...plan.costs.price_table import table as read
 
     return [
         " ".join([f"{p.id}: {', '.join(p.pricing_urls or ())}", p.price_comments or ""]).strip()
@@ -109,7 +109,7 @@ def _row(price: Price, tokens: int) -> tuple[str, str, str, str]:
 
 def _about(price: Price, *, one: bool) -> list[str]:
     """What does not fit into a row."""
-    from ...plan.rates import plain
+    from ...plan.costs.rates import plain
 
     said = [f"{price.name}: {note}" for note in price.notes]
     if price.standard.request:
@@ -128,7 +128,7 @@ def _about(price: Price, *, one: bool) -> list[str]:
 
 
 def _rate(rate: Rate | None, tokens: int) -> str:
-    from ...plan.rates import plain
+    from ...plan.costs.rates import plain
 
     return plain(rate.at(tokens)) if rate else "-"
 

@@ -11,8 +11,8 @@ import click
 
 if TYPE_CHECKING:
     from ...config import Config
-    from ...plan.energy import Power
-    from ...plan.money import Money
+    from ...plan.costs.energy import Power
+    from ...plan.costs.money import Money
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -47,7 +47,7 @@ class Given:
         """The currency with its rate; PlanError for a rate that is none."""
         from decimal import Decimal
 
-        from ...plan.money import CURRENCIES, Money, decimal
+        from ...plan.costs.money import CURRENCIES, Money, decimal
 
         currency = next(c for c in CURRENCIES if c == self.currency)
         if self.eur_per_usd is None:
@@ -57,8 +57,8 @@ class Given:
 
     def power(self, config: Config, money: Money, *, priced: bool = True) -> Power:
         """Price and CO2 of electricity, and PUE; PlanError as `plan.energy.power`."""
-        from ...plan.energy import power
-        from ...plan.money import decimal
+        from ...plan.costs.energy import power
+        from ...plan.costs.money import decimal
 
         def number(text: str | None, name: str) -> Any:
             return None if text is None else decimal(text, name)

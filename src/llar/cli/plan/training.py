@@ -14,8 +14,8 @@ from .terms import Given, terms_options
 
 if TYPE_CHECKING:
     from ...config import Config
-    from ...plan.counting import Count
-    from ...plan.pretraining import Training
+    from ...plan.costs.counting import Count
+    from ...plan.costs.pretraining import Training
     from ...plan.shape import Shape
 
 
@@ -77,8 +77,9 @@ def training(
 
     MODEL is a name, a file or a folder as for `llar plan memory`, or a number of parameters (70B).
     """
-    from ...plan import machines, pretraining
-    from ...plan.money import decimal, share
+    from ...plan.costs import pretraining
+    from ...plan.costs.money import decimal, share
+    from ...plan.hardware import machines
     from ...plan.units import parse_count
 
     if published:
@@ -133,7 +134,7 @@ def _model(config: Config, model: str) -> tuple[Shape | None, float, str]:
 
     if re.fullmatch(r"[\d.,_]+(e\+?\d+)?\s*[kmbgt]?", model, re.I) and not Path(model).exists():
         return None, float(parse_count(model, "the number of parameters")), f"{model} parameters"
-    from ...plan.resolve import resolve
+    from ...plan.shapes.resolve import resolve
 
     shape = resolve(config, model)
     active = shape.active_parameters if shape.experts else shape.parameters
@@ -148,8 +149,8 @@ def _tokens(
     tokenizer: str | None,
 ) -> tuple[Count | None, float]:
     """The tokens trained on, with how they were counted."""
-    from ...plan import counting
-    from ...plan.money import decimal
+    from ...plan.costs import counting
+    from ...plan.costs.money import decimal
     from ...plan.units import parse_count
 
     times = float(decimal(epochs, "--epochs", least=0.0001))
@@ -177,7 +178,7 @@ def _print(
     *,
     adapter: bool,
 ) -> int | None:
-    from ...plan.counting import NO_TOKENIZER, OTHERS
+    from ...plan.costs.counting import NO_TOKENIZER, OTHERS
     from .. import PARTLY
 
     said = list(found.notes)
@@ -207,7 +208,7 @@ def _print(
 
 
 def _published(sources: bool, as_json: bool) -> None:
-    from ...plan import pretraining
+    from ...plan.costs import pretraining
 
     runs = pretraining.published()
     if as_json:

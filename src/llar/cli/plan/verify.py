@@ -13,7 +13,7 @@ from ..output import json_option, print_json
 from .output import notes, table
 
 if TYPE_CHECKING:
-    from ...plan.verify import Row
+    from ...plan.memory.verify import Row
 
 _HEADER = ("context", "threads", "process", "model: predicted", "measured", "error",
            "total: predicted", "measured", "error")  # fmt: skip
@@ -60,7 +60,7 @@ def verify(
     of its own. The bare process is measured; what the model adds to it is predicted.
     """
     from ...errors import PlanError
-    from ...plan import verify as plan
+    from ...plan.memory import verify as plan
 
     if train:
         if contexts or threads:

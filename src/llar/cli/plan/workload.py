@@ -14,9 +14,9 @@ from .terms import grouped
 
 if TYPE_CHECKING:
     from ...config import Config
-    from ...plan.counting import Count
+    from ...plan.costs.counting import Count
+    from ...plan.costs.workload import Workload
     from ...plan.figure import Figure
-    from ...plan.workload import Workload
 
 _OPTIONS = (
     click.option("--users", metavar="N", help="People who ask."),
@@ -76,8 +76,8 @@ class Asked:
         Raises UsageError where none or several of users, requests and documents are given, and
         PlanError for numbers that make no sense.
         """
-        from ...plan import workload as make
-        from ...plan.money import decimal, share
+        from ...plan.costs import workload as make
+        from ...plan.costs.money import decimal, share
 
         ways = [bool(self.users), bool(self.requests), bool(paths or self.text)]
         if sum(ways) != 1:
@@ -113,7 +113,7 @@ class Asked:
 
     def _tokens(self, config: Config) -> tuple[list[Decimal], tuple[Figure, ...]]:
         """Input and output of a request: as given, else those of a question to llar itself."""
-        from ...plan.workload import question
+        from ...plan.costs.workload import question
 
         tokens, assumed = [], []
         names = (("--input-tokens", self.input_tokens), ("--output-tokens", self.output_tokens))
@@ -130,9 +130,9 @@ class Asked:
         progress: Callable[[int, int], None] | None,
         shares: dict[str, Any],
     ) -> tuple[Workload, Count]:
-        from ...plan import counting
-        from ...plan import workload as make
-        from ...plan.money import decimal
+        from ...plan.costs import counting
+        from ...plan.costs import workload as make
+        from ...plan.costs.money import decimal
 
         if self.questions_per_day:
             raise click.UsageError("--questions-per-day is of --users")

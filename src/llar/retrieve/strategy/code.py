@@ -14,14 +14,7 @@ from ...text import symbols
 from .. import hybrid
 from ..query import Query
 from ..searcher import Searcher
-from .code_symbols import (
-    Defined,
-    Symbols,
-    code_passages,
-    identifiers,
-    is_about,
-    words_of,
-)
+from .code_symbols import Defined, Symbols, code_passages, identifiers, is_about, words_of
 from .passages import mask_of
 
 NAME = 0.1  # what a name that agrees with the question counts beside a passage's score

@@ -1,0 +1,182 @@
+"""The rules behind the advice: short tables, each row with its reason or source.
+
+Numbers marked as assumptions are rules of thumb. What holds for one's own documents is measured
+with `llar evaluate`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ...models.catalogue import CatalogueModel
+from .situation import Situation
+
+__all__ = ["LICENCES", "PLACES", "TASKS", "Method", "Task", "methods", "refusal", "spoken", "tier"]
+
+# --- where documents may go ---------------------------------------------------------------------
+
+PLACES: Mapping[str, tuple[str, ...]] = {
+    "public": ("own", "rent", "api"),
+    "internal": ("own", "rent", "api"),
+    "personal": ("own", "rent"),
+    "secret": ("own",),
+}
+WHY_PLACES: Mapping[str, str] = {
+    "public": "public documents may be processed anywhere",
+    "internal": "internal documents may go to a provider under contract",
+    "personal": (
+        "personal data does not go to a provider of models; a rented machine takes a data "
+        "processing agreement (GDPR, article 28) and a data centre, not hosts of third parties"
+    ),
+    "secret": "secret documents stay in the building: no provider, and no rented machine",
+}
+STRANGERS = "hosts of third parties"  # what a rent's source says where anybody rents out his own
+
+# --- what a task takes --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What one kind of work takes. Sizes of models are in parameters."""
+
+    least: float  # smaller models often fail at it
+    enough: float  # larger ones are rarely worth their price
+    context: int  # tokens of one request, with the answer
+    read: int  # tokens read for each
+    written: int  # tokens written for each
+    facts: bool  # it needs what stands in the documents, so that they must be searched
+    tuned_from: int  # examples from which a fine-tuning is worth it; 0: never
+
+
+TASKS: Mapping[str, Task] = {
+    "questions": Task(3e9, 7e9, 4096, 900, 200, facts=True, tuned_from=0),
+    "chat": Task(6e9, 12e9, 8192, 3000, 300, facts=True, tuned_from=0),
+    "classify": Task(0.9e9, 3e9, 4096, 1500, 20, facts=False, tuned_from=500),
+    "extract": Task(3e9, 7e9, 8192, 4000, 300, facts=False, tuned_from=500),
+    "write": Task(6e9, 12e9, 8192, 1500, 800, facts=False, tuned_from=100),
+    "sql": Task(6e9, 12e9, 8192, 2000, 150, facts=False, tuned_from=1000),
+}
+SIZES_SOURCE = (
+    "assumption: sizes of models that usually do a task well enough; measure yours with llar "
+    "evaluate"
+)
+READING = 238 / 60 / 0.75  # tokens/s people read: 238 words a minute (Brysbaert 2019), 0.75 words
+PAGE = 1000  # tokens of a page
+PAGE_SOURCE = (
+    "rule of thumb: about 1,000 tokens a page and 0.75 English words a token; other languages "
+    "take more tokens for the same text: llar tokens shows how many"
+)
+CHUNK = 160  # tokens of a passage, where the setting leaves it to the embedder
+DIMENSION = 384  # numbers of a passage's vector: all-minilm-l6-v2, multilingual-e5-small
+MANY = 1_000_000  # passages that one machine searches in 0.06 s (measured); beyond it, Qdrant
+PROMPT = 300  # tokens of instructions and question; assumption
+SPARE = 0.05  # of the memory, and of the hours of work, that stays free; assumption
+PEAK = 3.0  # the busiest moments over the mean of a working day; assumption
+DAY = 8 * 3600  # seconds of a working day
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One way of working with a model, and why."""
+
+    name: str  # "prompting", "rag", "fine-tuning"
+    why: str
+
+
+def methods(said: Situation, room: int) -> tuple[Method, ...]:
+    """Prompting, searching the documents, fine-tuning, or several. `room` is in tokens."""
+    task = TASKS[said.task]
+    found: list[Method] = []
+    tokens = said.documents * said.pages * PAGE
+    if task.facts and tokens > room:
+        found.append(Method("rag", (
+            f"{said.documents:,} documents x {said.pages:,} pages x {PAGE:,} tokens are "
+            f"{tokens:,} tokens, a request has room for {room:,}: the passages that matter are "
+            "searched for each question, and cited"
+        )))  # fmt: skip
+    elif task.facts and tokens:
+        found.append(Method("prompting", (
+            f"all documents together are {tokens:,} tokens and fit into one request of {room:,}: "
+            "nothing needs to be searched"
+        )))  # fmt: skip
+    else:
+        found.append(Method("prompting", (
+            "instructions and a few examples in the prompt come first: they cost nothing, and "
+            "what they reach is what a fine-tuning must beat"
+        )))  # fmt: skip
+    if task.tuned_from and said.examples >= task.tuned_from:
+        found.append(Method("fine-tuning", (
+            f"{said.examples:,} examples are enough to learn a form or style from (from "
+            f"{task.tuned_from:,} on for this task): an adapter (LoRA), judged on examples that "
+            "were kept back"
+        )))  # fmt: skip
+    return tuple(found)
+
+
+TUNING_SOURCE = (
+    "assumption, after LIMA (Zhou et al. 2023: 1,000 good examples teach a style) and makers' "
+    "guides (gains from 50 to 100 examples on)"
+)
+
+# --- which models may be used -------------------------------------------------------------------
+
+LICENCES: Mapping[str, tuple[str, str]] = {
+    "Apache-2.0": ("open", "any use, changed or not"),
+    "MIT": ("open", "any use, changed or not"),
+    "llama3.1": ("terms", "Meta's terms: name Llama, no use against its policy"),
+    "llama3.2": ("terms", "Meta's terms: name Llama, no use against its policy"),
+    "llama3.3": ("terms", "Meta's terms: name Llama, no use against its policy"),
+    "gemma": ("terms", "Google's terms: no use against its policy, passed on to all users"),
+}
+
+
+def refusal(model: CatalogueModel, said: Situation, context: int) -> str:
+    """Why a model cannot be used here, whatever the machine; "" where it can."""
+    kind, _ = LICENCES.get(model.licence, ("", ""))
+    if not kind:
+        return f"its licence {model.licence!r} is not known here"
+    if said.open_licence and kind != "open":
+        return f"its licence {model.licence!r} is not an open source one"
+    missing = [] if "*" in model.languages else [
+        code for code in said.languages if code not in model.languages
+    ]  # fmt: skip
+    if missing:
+        return f"its makers do not name {', '.join(missing)} among its languages"
+    if model.context < context:
+        return f"its context of {model.context:,} tokens is shorter than the {context:,} needed"
+    return ""
+
+
+def spoken(model: CatalogueModel, said: Situation) -> bool:
+    """Its makers name every language, rather than calling it multilingual."""
+    return all(code in model.languages for code in said.languages)
+
+
+def tier(size: float, task: Task) -> int:
+    """2: large enough for the task, 1: often enough, 0: too small to rely on."""
+    return 2 if size >= task.enough else 1 if size >= task.least else 0
+
+
+def effective(parameters: int, active: int) -> float:
+    """The size of a dense model that a mixture of experts compares with; assumption: sqrt."""
+    return math.sqrt(float(parameters) * active)
+
+
+# --- formats ------------------------------------------------------------------------------------
+
+FORMATS = ("Q6_K", "Q5_K_M", "Q4_K_M")  # the best that fits and is fast enough is taken
+FORMATS_SOURCE = (
+    "perplexity of Llama 3 70B over F16: Q8_0 +0.03 %, Q6_K +0.5 %, Q5_K_M +1.2 %, Q4_K_M +4.8 % "
+    "(llama.cpp pull request 6745)"
+)
+
+# --- money --------------------------------------------------------------------------------------
+
+AROUND = 1500  # USD for the computer around one or two cards
+AROUND_MORE = 8000  # USD for the server around more of them
+AROUND_SOURCE = "assumption; ask for an offer"
+APIS = ("mistral:mistral-small-2603", "openai:gpt-5-mini")  # asked for what they cost
+COUNTS = (1, 2, 4, 8)  # of the same card together
+COPIES = (1, 2, 4, 8, 16, 32, 64)  # machines that share the users

@@ -1,0 +1,421 @@
+"""Every way to run every model that may be used: on machines at hand, bought or rented, or sold.
+
+A way counts that holds the model with the contexts of all users who ask at once, begins its
+answers in time, writes as fast as people read, and costs no more than the budget.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import cached_property
+
+from ...config import Config
+from ...errors import PlanError
+from ...models import catalogue
+from ...models.catalogue import CatalogueModel
+from ..costs import compare as cost
+from ..costs import prices, workload
+from ..costs.owning import MONTH
+from ..hardware import machines, speed
+from ..hardware.fit import Fit, fit, most_of
+from ..hardware.machines import Machine
+from ..hardware.speed import Work
+from ..memory.formats import Format, parse_format
+from ..memory.running import Running, running
+from ..shape import Shape
+from ..shapes.resolve import resolve
+from ..units import size
+from . import rules
+from .records import Way
+from .situation import Situation
+
+__all__ = ["Candidate", "Search", "at_once", "each", "load", "pulled", "wanted"]
+
+SOLD = 2  # the tier of what providers sell
+MOST = 10_000  # users at once that one machine is tried with
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model that may be used, in one format, with what it takes for all users at once."""
+
+    entry: CatalogueModel
+    shape: Shape
+    format: Format
+    work: Work
+    needed: Running
+    parameters: int
+    size: float  # of a dense model it compares with, in parameters
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A machine in one of the ways one can have it. Amounts in the situation's currency."""
+
+    where: str
+    machine: Machine
+    once: float
+    monthly: float
+    depreciation: float
+
+
+def at_once(said: Situation) -> int:
+    """How many users ask at the same moment, at the busiest time: at least one.
+
+    Little's law; nobody asks at once where nobody waits.
+    """
+    if not said.waits:
+        return 1
+    return max(1, math.ceil(load(said)))
+
+
+def load(said: Situation) -> float:
+    """The same, not rounded: requests a second x seconds one is written x the busiest moments."""
+    seconds = rules.TASKS[said.task].written / rules.READING
+    return said.users * said.questions_a_day / rules.DAY * seconds * rules.PEAK
+
+
+def each(way: Way, said: Situation) -> int:
+    """Users at once that each of a way's machines serves."""
+    return math.ceil(at_once(said) / way.copies)
+
+
+class Search:
+    """Tries ways; keeps what it counted, so that a changed situation is tried quickly."""
+
+    def __init__(self, config: Config, said: Situation) -> None:
+        self.config = config
+        self.said = said
+        self.task = rules.TASKS[said.task]
+        self._machines = machines.machines(config)
+        self._at_hand = [machines.find(config, name) for name in said.hardware]
+        self._known: dict[tuple[str, str, int], Candidate] = {}
+        self._works: dict[tuple[str, str], speed.Work] = {}  # the same for any number of users
+        self._fits: dict[tuple[str, str, str, int, float], Fit] = {}
+        self._shapes: dict[str, tuple[Shape, int, float]] = {}
+        self._tiers: dict[str, int] = {}
+        self._api: list[Way] | None = None
+        self.missing: list[str] = []  # prices that were not found
+
+    @cached_property
+    def refused(self) -> list[tuple[CatalogueModel, str]]:
+        """The chat models of the catalogue that cannot be used, and why."""
+        found = [
+            (m, rules.refusal(m, self.said, self.task.context))
+            for m in catalogue.models().values()
+            if m.kind == "chat"
+        ]
+        return [(m, why) for m, why in found if why]
+
+    @cached_property
+    def _usable(self) -> list[CatalogueModel]:
+        out = {m.name for m, _ in self.refused}
+        return [m for m in catalogue.models().values() if m.kind == "chat" and m.name not in out]
+
+    def candidate(self, entry: CatalogueModel, fmt: str, users: int) -> Candidate:
+        """A model in a format for so many users at once."""
+        key = (entry.name, fmt, users)
+        if key not in self._known:
+            self.tier(entry)
+            shape, parameters, like = self._shapes[entry.name]
+            form = parse_format(fmt)
+            if key[:2] not in self._works:
+                self._works[key[:2]] = speed.work(shape, form)
+            self._known[key] = Candidate(
+                entry,
+                shape,
+                form,
+                self._works[key[:2]],
+                running(shape, form, self.task.context, users),
+                parameters,
+                like,
+            )
+        return self._known[key]
+
+    @cached_property
+    def passages(self) -> int:
+        """Passages of the index, where documents are searched."""
+        tokens = self.said.documents * self.said.pages * rules.PAGE
+        if not self.task.facts or tokens <= self.room:
+            return 0
+        return math.ceil(tokens / (self.config.chunk_tokens or rules.CHUNK))
+
+    @cached_property
+    def index(self) -> int:
+        """Bytes of RAM of the index's vectors."""
+        return self.passages * rules.DIMENSION * 4
+
+    @cached_property
+    def room(self) -> int:
+        """Tokens of documents that one request has room for."""
+        return self.task.context - self.task.written - rules.PROMPT
+
+    @cached_property
+    def read(self) -> int:
+        """Tokens read for one request: all documents, where they fit, or what is usual."""
+        tokens = self.said.documents * self.said.pages * rules.PAGE
+        if self.task.facts and 0 < tokens <= self.room:
+            return tokens + rules.PROMPT
+        return self.task.read
+
+    def requests(self, said: Situation) -> workload.Workload:
+        """A month's requests."""
+        per_day = Decimal(str(said.questions_a_day))
+        return workload.asked(
+            said.users, per_day, Decimal(self.read), Decimal(self.task.written)
+        )  # fmt: skip
+
+    def tier(self, entry: CatalogueModel) -> int:
+        """How the size of a model suits the task."""
+        if entry.name not in self._tiers:
+            shape = resolve(self.config, entry.full_name)
+            like = rules.effective(shape.parameters, shape.active_parameters)
+            self._shapes[entry.name] = (shape, shape.parameters, like)
+            self._tiers[entry.name] = rules.tier(like, self.task)
+        return self._tiers[entry.name]
+
+    def ways(self, said: Situation, tier: int) -> Iterator[Way]:
+        """Every way that does it, with models of one tier."""
+        users = at_once(said)
+        places = list(self._places(said))
+        for entry in [e for e in self._usable if self.tier(e) == tier]:
+            for place in places:
+                copies = self._copies(entry, place, said, users)
+                if copies and _within(place.once * copies, place.monthly * copies, said):
+                    yield self._way(entry, place, said, copies)
+        if tier == SOLD and "api" in rules.PLACES[said.data] and said.monthly != 0:
+            yield from (w for w in self._sold(said) if _within(w.once, w.monthly, said))
+
+    def _copies(
+        self, entry: CatalogueModel, place: _Place, said: Situation, users: int
+    ) -> int:  # fmt: skip
+        """The fewest machines that do it together; 0 where none of them is enough."""
+        for copies in rules.COPIES if place.where in ("buy", "rent") else (1,):
+            each = math.ceil(users / copies)
+            if each > MOST:
+                continue
+            held = self.candidate(entry, pulled(entry), each)
+            if self._does(held, place.machine, said, each):
+                return copies
+            if each == 1 or held.needed.weights > place.machine.usable_memory:
+                break
+        return 0
+
+    def best(self, said: Situation) -> Way | None:
+        """The best of them, whose model really has its place; None where there is none."""
+        for tier in (2, 1, 0):
+            for way in sorted(self.ways(said, tier), key=lambda way: way.order):
+                if way.where == "api":
+                    return way
+                fitted = self.fit(way, said)
+                if fitted.fits and fitted.users >= each(way, said):
+                    return self._finest(way, said)
+        return None
+
+    def fit(self, way: Way, said: Situation) -> Fit:
+        """How the model of a way that is no provider's lies on its machine."""
+        key = (way.model, way.format, way.machine, each(way, said), wanted(said))
+        if key not in self._fits:
+            held = self.candidate(self.entry(way), way.format, each(way, said))
+            self._fits[key] = fit(
+                held.shape, held.format, held.needed, self.machine(way), wanted=wanted(said),
+                prompt=self.read,
+            )  # fmt: skip
+        return self._fits[key]
+
+    def machine(self, way: Way) -> Machine:
+        """The machine of a way."""
+        for own in self._at_hand:
+            if own.called == way.machine:
+                return own
+        return machines.find(self.config, way.machine)
+
+    def entry(self, way: Way) -> CatalogueModel:
+        """The catalogue's entry of a way's model."""
+        found = catalogue.find(way.model)
+        assert found is not None  # it came from there
+        return found
+
+    def slow(self, said: Situation) -> Iterator[tuple[str, str]]:
+        """The machines at hand, where a model large enough for the task does not do, and why."""
+        for machine in self._at_hand:
+            for entry in sorted(self._usable, key=self._size):
+                if not self.tier(entry):
+                    continue
+                users = min(at_once(said), MOST)
+                held = self.candidate(entry, pulled(entry), users)
+                if not self._does(held, machine, said, users):
+                    yield f"{entry.full_name} on {machine.called}", self._why_slow(held, machine)
+                break
+
+    def _size(self, entry: CatalogueModel) -> float:
+        self.tier(entry)
+        return self._shapes[entry.name][2]
+
+    def _why_slow(self, held: Candidate, machine: Machine) -> str:
+        takes = held.needed.total + (0 if machine.kind == "gpu" else self.index)
+        if takes > machine.usable_memory * (1 - rules.SPARE):
+            return f"takes {size(takes)}, there are {size(machine.usable_memory)}"
+        step = speed.decode(held.work, machine, self.task.context)
+        reading = speed.prefill(held.work, machine, self.read)
+        if step is None or reading is None:
+            return "how fast it would be is not known"
+        return (
+            f"too slow: {reading + step:.0f} s until an answer begins and {1 / step:.1f} tokens/s "
+            "for one user"
+        )
+
+    def _places(self, said: Situation) -> Iterator[_Place]:
+        for own in self._at_hand:
+            yield _Place("at hand", own, 0.0, 0.0, 0.0)
+        ways = rules.PLACES[said.data]
+        for machine in self._machines.values():
+            for times in rules.COUNTS if machine.kind == "gpu" else (1,):
+                many = machine.together(times)
+                if machine.price is not None and machine.sold and machine.kind in ("gpu", "apple"):
+                    yield from self._bought(many, said)
+                if machine.rent_per_hour is not None and "rent" in ways:
+                    yield from self._rented(many, said)
+
+    def _bought(self, machine: Machine, said: Situation) -> Iterator[_Place]:
+        assert machine.price is not None
+        if said.once == 0:
+            return  # nothing has to be turned into another currency
+        price = Decimal(str(machine.price)) * machine.count
+        paid = said.money.into(price, machine.currency, f"the price of {machine.name}")
+        if machine.kind == "gpu":
+            more = Decimal(rules.AROUND if machine.count <= 2 else rules.AROUND_MORE)
+            paid += said.money.into(more, "USD", "the price of the computer around a card")
+        once = float(paid)
+        if _within(once, 0.0, said):
+            years = machine.years or self._years
+            yield _Place("buy", machine, once, 0.0, once / (years * 12))
+
+    def _rented(self, machine: Machine, said: Situation) -> Iterator[_Place]:
+        assert machine.rent_per_hour is not None
+        if said.monthly == 0:
+            return
+        if said.data == "personal" and rules.STRANGERS in machine.sources.get("rent", ""):
+            return
+        rent = Decimal(str(machine.rent_per_hour)) * machine.count * MONTH
+        monthly = float(said.money.into(rent, machine.currency, f"the rent of {machine.name}"))
+        if _within(0.0, monthly, said):
+            yield _Place("rent", machine, 0.0, monthly, 0.0)
+
+    @cached_property
+    def _years(self) -> float:
+        return machines.defaults(self.config).years.value
+
+    def most(self, way: Way, said: Situation) -> int:
+        """Users at once that a way serves in time, with contexts of their own."""
+        entry, machine = self.entry(way), self.machine(way)
+        return way.copies * most_of(
+            lambda users: self._does(
+                self.candidate(entry, way.format, users), machine, said, users
+            )
+        )  # fmt: skip
+
+    def _does(self, held: Candidate, machine: Machine, said: Situation, users: int) -> bool:
+        """Whether a machine probably holds a model and is fast enough; `fit` then tells surely."""
+        index = 0 if machine.kind == "gpu" else self.index  # beside a card there is other RAM
+        if held.needed.total + index > machine.usable_memory * (1 - rules.SPARE):
+            return False
+        step = speed.decode(held.work, machine, self.task.context, users)
+        reading = speed.prefill(held.work, machine, self.read)
+        if step is None or reading is None or step > 1 / wanted(said):
+            return False
+        if said.waits:  # half of those who ask at once are read before, on average
+            return reading * (users + 1) / 2 + step <= said.latency
+        seconds = float(self.requests(said).requests) * (reading + self.task.written * step)
+        return seconds <= float(MONTH) * 3600 * (1 - rules.SPARE)
+
+    def _way(self, entry: CatalogueModel, place: _Place, said: Situation, copies: int) -> Way:
+        return Way(
+            where=place.where,  # type: ignore[arg-type]  # _places makes no other
+            model=entry.full_name,
+            format=parse_format(pulled(entry)).name,
+            machine=place.machine.called,
+            title=place.machine.title,
+            copies=copies,
+            licence=entry.licence,
+            parameters=self._shapes[entry.name][1],
+            once=place.once * copies,
+            monthly=place.monthly * copies,
+            depreciation=place.depreciation * copies,
+            tier=self.tier(entry),
+            named=rules.spoken(entry, said),
+            context=self.task.context,
+        )
+
+    def _finest(self, way: Way, said: Situation) -> Way:
+        """The same in the finest format that does it as well."""
+        entry, machine = self.entry(way), self.machine(way)
+        users = each(way, said)
+        now = self.candidate(entry, way.format, users).needed.total
+        for name in rules.FORMATS:
+            held = self.candidate(entry, name, users)
+            if held.needed.total <= now:
+                break
+            if not self._does(held, machine, said, users):
+                continue
+            finer = replace(way, format=name)
+            fitted = self.fit(finer, said)
+            if fitted.fits and fitted.users >= users:
+                return finer
+        return way
+
+    def _sold(self, said: Situation) -> Iterable[Way]:
+        """Providers' models, at what a month's requests cost there."""
+        if self._api is None:
+            self._api = []
+            work = self.requests(said)
+            for name in rules.APIS:
+                try:
+                    price = prices.find(self.config, name)
+                except PlanError as e:  # no longer in the table: said, and the others compared
+                    self.missing.append(e.message)
+                    continue
+                option = cost.api(price, work, said.money)
+                self._api.append(
+                    Way(
+                        "api",
+                        price.name,
+                        "",
+                        "",
+                        "",
+                        1,
+                        "the provider's terms",
+                        0,
+                        0.0,
+                        float(option.monthly),
+                        0.0,
+                        SOLD,
+                        True,
+                        self.task.context,
+                    )
+                )
+        return self._api
+
+
+def wanted(said: Situation) -> float:
+    """Tokens/s each user should get: as fast as people read, where somebody waits."""
+    return rules.READING if said.waits else 0.5
+
+
+def pulled(entry: CatalogueModel) -> str:
+    """The format of the file that `llar models pull` brings, by its name."""
+    for source in entry.sources:
+        found = re.search(r"(?i)(q\d(?:_k)?(?:_[msl01])?|bf16|f16)", str(source).split("#")[-1])
+        if found:
+            return found[1].upper()
+    return "Q4_K_M"
+
+
+def _within(once: float, monthly: float, said: Situation) -> bool:
+    return (said.once is None or once <= float(said.once)) and (
+        said.monthly is None or monthly <= float(said.monthly)
+    )

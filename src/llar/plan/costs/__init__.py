@@ -1,0 +1,1 @@
+"""Tokens, prices, owning and renting, energy, and the cost of training."""

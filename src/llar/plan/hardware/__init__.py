@@ -1,0 +1,1 @@
+"""Machines: what they are, what fits them, how fast they run a model."""
