@@ -34,13 +34,17 @@ documents/number_formats documents/html documents/html_table documents/markdown
 documents/front_matter documents/rst documents/rst_tables documents/plain documents/mail
 documents text/language text/words text/stopwords text/sentences text chunks
 models/interface models/__init__ models/catalogue models/sources models/pull models/wheel
-models/hub models/progress models/weights models/store models index/__init__ index/database
+models/hub models/progress models/gguf models/weights models/store models plan/__init__
+plan/figure plan/units plan/amount plan/shape plan/shapes/__init__ plan/shapes/resolve plan/shapes
+plan/memory/__init__ plan/memory/formats plan/memory/mixtures plan/memory/weights plan/memory/kv
+plan/memory/running plan/memory plan/hardware plan/costs plan/advice index/__init__ index/database
 index/index index/ingest index/lexical index/vectors index/filters index/migrate
 index/doctor index/examine index/repair index/salvage index retrieve/__init__
 retrieve/query retrieve/options retrieve/steps retrieve/searcher retrieve/hybrid
 retrieve/rewrite retrieve/strategy retrieve/post retrieve
 answer/__init__ answer/followup answer/evidence answer/prompt answer/check answer collection
 watch transfer archive evaluate/__init__ evaluate/questions evaluate/runs evaluate
+inside/__init__ inside pictures/__init__ pictures
 bundle/__init__ bundle/pack bundle/wheels bundle/install bundle cli
 __main__
 """.split()  # noqa: SIM905

@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 
 from llar.config import Config, load
-from llar.errors import ConfigError, EvaluationError
+from llar.errors import ConfigError, EvaluationError, PictureError
 from llar.evaluate.beir import read_beir
 from llar.evaluate.clock import Clock
 from llar.evaluate.compare import Comparison, Variant, compare, opened, read_gate, read_variant
 from llar.evaluate.indexed import cached_names
-from llar.evaluate.plot import check, plot
+from llar.evaluate.plot import plot
 from llar.evaluate.questions import QuestionSet
 from llar.evaluate.report import Report
 from llar.evaluate.retrieval import evaluate_retrieval
 from llar.evaluate.statistics import Interval
+from llar.pictures.style import THEMES
 
 pytestmark = pytest.mark.slow
 
@@ -152,23 +153,16 @@ def test_the_picture(tmp_path: Path) -> None:
         picture.load()
         assert picture.format == "PNG"
         shades = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
-    blue = int(((shades[:, 2] > 120) & (shades[:, 0] < 120)).sum())
-    grey = int((shades == 0x44).all(axis=1).sum())
-    assert min(blue, grey) > 100  # both variants are drawn in their colours
-    with pytest.raises(EvaluationError, match=r"ends in \.png"):
-        check(tmp_path / "p.jpeg")
-    with pytest.raises(EvaluationError, match="there is no folder"):
-        check(tmp_path / "no" / "p.png")
-
-
-def test_without_matplotlib_the_command_to_install_it_is_told(tmp_path: Path) -> None:
-    code = (
-        "import sys; sys.modules['matplotlib'] = None\n"
-        "from pathlib import Path\nfrom llar.evaluate.plot import check\n"
-        f"check(Path({str(tmp_path / 'p.png')!r}))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert 'fix: pip install "llar[plot]"' in done.stderr
+    colours = THEMES["light"]
+    for colour in (colours.muted, colours.series_colour(0)):  # of the first variant, of others
+        wanted = [int(colour[n : n + 2], 16) for n in (1, 3, 5)]
+        assert int((shades == wanted).all(axis=1).sum()) > 100
+    dark = tmp_path / "dark.png"
+    plot(dark, ["one", "two"], ["f1"], found, "dark")
+    with Image.open(dark) as picture:
+        assert picture.convert("RGB").getpixel((3, 3)) == (0x12, 0x16, 0x1C)
+    with pytest.raises(PictureError, match=r"ends in \.png"):
+        plot(tmp_path / "p.jpeg", ["one"], ["f1"], found[:1])
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ from scipy.cluster.vq import kmeans2
 from llar.cli.inside.map import map as command
 from llar.collection import Collection
 from llar.config import load
-from llar.errors import CollectionError, InsideError
+from llar.errors import CollectionError, InsideError, PictureError
 from llar.inside import map as maps
 from llar.inside import map_html, projection
 from llar.inside.clusters import clustered, cosines, kmeans, silhouette
@@ -347,7 +347,7 @@ def test_options_that_do_not_go_together(home: Path, tmp_path: Path) -> None:
         (("a", "--plot", "x.bmp"), r"ends in \.png"),
         (("--file", str(tmp_path / "none")), "cannot be read"),
     ):
-        with pytest.raises(InsideError, match=why):
+        with pytest.raises((InsideError, PictureError), match=why):
             run(*args)
     (tmp_path / "x").write_bytes(b"a\xff\xfe")
     with pytest.raises(InsideError, match="no UTF-8 text"):
@@ -468,7 +468,7 @@ def test_the_policy_allows_the_own_script_and_nothing_else() -> None:
 
 
 def test_colours_of_the_page_are_those_of_the_pictures() -> None:
-    from llar.inside.style import THEMES
+    from llar.pictures.style import THEMES
 
     style = (Path(map_html.__file__).with_name("page") / "map.css").read_text()
     light, dark = style.split("@media (prefers-color-scheme: dark)")

@@ -212,6 +212,14 @@ def test_sums_of_infinities_and_zeros() -> None:
     assert add(["1", "-1"], half).result.exact == "0"
     assert add(["60000", "60000"], half).result.exact == "inf"
     assert "beyond the largest number, 65504" in add(["60000", "60000"], half).why
+    # 2^53 and above are even: 1e16 + 1 lies halfway and goes to 1e16
+    lost = add(["1e16", "1", "-1e16"], FORMATS["fp64"])
+    assert "1e+16 + 1.0 is kept as 1e+16; the last sum" in lost.why
+    assert lost.why.endswith("1 itself is stored as 1.0, so this prints 0.0")
+    assert "the largest number is 1.79769e+308, and" in store("1e400", FORMATS["fp64"]).note
+    assert store("inf", Int8(Fraction(127))).note == (
+        "there is no infinity: clipped to 127, at the scale 127"
+    )
     with pytest.raises(InsideError, match="two numbers or more, got 1"):
         add(["1"], half)
 

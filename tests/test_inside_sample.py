@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from itertools import pairwise
@@ -20,7 +22,13 @@ from table_model import TableModel, formula
 from llar.cli import cli
 from llar.cli.inside.sample import OPTIONS
 from llar.config import Config, load
-from llar.errors import ContextTooLong, EngineError, InsideError, UnknownModel
+from llar.errors import (
+    ContextTooLong,
+    EngineError,
+    InsideError,
+    PictureError,
+    UnknownModel,
+)
 from llar.inside import decoding
 from llar.inside.generation import (
     Distribution,
@@ -172,7 +180,9 @@ def test_combined_takes_what_is_given() -> None:
         (["top-p"], {"top_p": 0.0}, "top-p 0.0: expected more than 0"),
         (["top-k"], {"top_k": 0}, "top-k 0"),
         (["temperature"], {"temperature": -1.0}, "temperature -1.0"),
-        (["beam"], {"beams": 0}, "beams 0: expected 1 or more"),
+        (["beam"], {"beams": 0}, "beams 0: expected 1 to 256"),
+        (["beam"], {"beams": 10**6}, "beams 1000000: expected 1 to 256"),
+        (["contrastive"], {"candidates": 10**6}, "candidates 1000000: expected 1 to 256"),
         (["beam"], {"length_penalty": math.inf}, "length penalty inf: expected a number"),
         (["contrastive"], {"alpha": 2.0}, "alpha 2.0"),
         (["contrastive"], {"candidates": 0}, "candidates 0"),
@@ -253,6 +263,25 @@ def test_greedy_is_what_the_engine_writes(real: Model, smollm: LlamaChat) -> Non
 
     (found,) = sample(real, PROMPT, ["greedy"], tokens=12)
     assert smollm.complete(PROMPT, Options(max_tokens=12)).text == found.text
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads are pinned on Linux")
+def test_threads_follow_the_free_cores(config: Config) -> None:
+    cores = os.sched_getaffinity(0)
+    for threads, expected in ((0, 1), (3, 3)):
+        steps = LlamaSteps(model_file(config, NAME.partition(":")[2]), name="x", threads=threads)
+        count = steps._llama.llama_n_threads
+        count.argtypes, count.restype = [ctypes.c_void_p], ctypes.c_int32
+        try:
+            steps.next([[1, 2]])
+            # As if it had begun with more: it is chosen anew at each step.
+            steps._llama.llama_set_n_threads(steps._contexts[0], 2, 2)
+            os.sched_setaffinity(0, {min(cores)})
+            steps.next([[1, 2, 3]])
+            assert count(steps._contexts[0]) == expected
+        finally:
+            os.sched_setaffinity(0, cores)
+            steps.close()
 
 
 @pytest.mark.slow
@@ -537,9 +566,10 @@ def test_an_option_that_nothing_uses_is_refused(installed: Path) -> None:
 
 def test_bad_input_of_the_command(installed: Path) -> None:
     for arguments in (("a", "--method", "gredy"), ("a", "--plot", "x.gif")):
-        with pytest.raises(InsideError):
+        with pytest.raises((InsideError, PictureError)):
             run(*arguments)
     assert run("a", "--tokens", "0").exit_code == 2
+    assert run("a", "--seed", "-1").exit_code == 2  # would draw as 1 does
 
 
 def test_the_help_tells_the_defaults() -> None:

@@ -9,15 +9,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from conftest import STORE
+from PIL import Image
 
 from llar.cli import cli
 from llar.config import Config, load
-from llar.errors import InsideError, LlarError, ModelNotInstalled
+from llar.errors import InsideError, LlarError, ModelNotInstalled, PictureError
 from llar.inside import tokens as t
+from llar.inside.tokens_plot import draw_languages
 from llar.models.vocabulary import vocabulary
+from llar.pictures.style import THEMES
 
 SMOLLM, MINILM = "llamacpp:smollm2-135m-instruct", "ctranslate2:all-minilm-l6-v2"
 
@@ -139,8 +143,10 @@ def test_sentences_of_a_file(tmp_path: Path) -> None:
         with pytest.raises(InsideError, match=why):
             t.read_sentences(file)
     file.write_bytes(b"en: \xff")
-    with pytest.raises(InsideError, match="cannot be read"):
+    with pytest.raises(InsideError, match=r"is no UTF-8 text: .* at byte 4"):
         t.read_sentences(file)
+    with pytest.raises(InsideError, match="No such file or directory; --languages takes a file"):
+        t.read_sentences(tmp_path / "none")
     with pytest.raises(InsideError, match="no tokens to measure by"):
         t.compare({"en": " ", "es": "a"}, {"word": None})
 
@@ -182,6 +188,25 @@ def test_files_and_standard_input(installed: Path, tmp_path: Path) -> None:
     file.write_bytes(b"caf\xe9")
     with pytest.raises(InsideError, match=r"is no UTF-8 text: .* at byte 3"):
         run(str(file))
+    with pytest.raises(InsideError, match="is a folder; expected a text or one file"):
+        run(str(tmp_path))
+    for text, told in (("none.txt", True), ("no such.", False), ("and/or", False)):
+        found = run(text, "--tokenizer", "word")
+        assert ("there is no file 'none.txt': this is taken as the text" in found.stderr) == told
+
+
+def test_panels_of_languages_share_a_scale(tmp_path: Path) -> None:
+    costs = [t.Cost(name, language, count, count / 10, 0)
+             for name, last in (("a", 20), ("b", 80))
+             for language, count in (("en", 10), ("hu", last))]  # fmt: skip
+    draw_languages(tmp_path / "a.png", costs)
+    with Image.open(tmp_path / "a.png") as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    grey = (pixels == [int(THEMES["light"].muted[n : n + 2], 16) for n in (1, 3, 5)]).all(axis=2)
+    half = grey.shape[1] // 2
+    first, second = (int(side.sum(axis=1).max()) for side in (grey[:, :half], grey[:, half:]))
+    assert first > 50
+    assert abs(first - second) <= 4  # English is as long in both, though the others are not
 
 
 def test_a_long_text_is_not_cut_silently(installed: Path) -> None:
@@ -212,7 +237,7 @@ def test_languages(installed: Path, tmp_path: Path) -> None:
     [
         (["a", "--tokenizer", "qwen3-0.6b"], ModelNotInstalled),
         (["a", "--tokenizer", "nope"], LlarError),
-        (["a", "--plot", "x.gif"], InsideError),
+        (["a", "--plot", "x.gif"], PictureError),
         (["a\ud800b", "--tokenizer", "word"], InsideError),
     ],
 )

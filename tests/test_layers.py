@@ -15,7 +15,7 @@ SOURCE = Path(llar.__file__).parent
 LAYERS = [  # bottom first; the first part of a module's name below llar
     {"records", "errors"},
     {"config"},
-    {"archive"},
+    {"archive", "pictures"},
     {"prompts"},
     {"text"},
     {"documents", "models"},

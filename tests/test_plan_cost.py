@@ -393,17 +393,38 @@ def test_energy_and_co2_of_a_country(config: Config) -> None:
     assert energy.emission(used, power.co2).value == pytest.approx(3.36)
 
 
-def test_the_default_price_of_electricity_needs_a_rate(config: Config) -> None:
-    # Eurostat's average of non-households, in euros
-    with pytest.raises(PlanError, match="default price of electricity is in EUR"):
-        energy.power(config, Money())
-    assert energy.power(config, Money(), priced=False).price is None
+def test_each_currency_has_a_default_price_of_electricity(config: Config) -> None:
+    price = energy.power(config, Money()).price
+    assert price is not None
+    assert (price.value, price.unit) == (0.131, "USD/kWh")  # EIA, commercial: 13.10 cents
+    assert "0.131 USD/kWh, by U.S. Energy" in energy.assumed(price)[0]
+    given = energy.power(config, Money(), electricity=D("0.3")).price
+    assert energy.assumed(given) == []
+    # Eurostat's average of non-households, in euros; in dollars where a rate is given
     euros = energy.power(config, Money("EUR")).price
     dollars = energy.power(config, Money("USD", D("0.80"))).price
     assert euros is not None
     assert dollars is not None
     assert dollars.value == pytest.approx(euros.value / 0.80)
     assert dollars.unit == "USD/kWh"
+
+
+def test_a_price_of_ones_own_is_never_replaced_by_a_default(home: Path, config: Config) -> None:
+    """In euros it takes a rate to dollars; also where llar's own file was copied and changed."""
+    ours = "[defaults.electricity]\nvalue = 0.3\n"
+    copied = ours + "[defaults.electricity_usd]\nvalue = 0.131\nunit = 'USD/kWh'\n"
+    for text in (ours, copied):
+        (home / "machines.toml").write_text(text)
+        with pytest.raises(PlanError, match="default price of electricity is in EUR"):
+            energy.power(config, Money())
+        assert energy.power(config, Money(), priced=False).price is None
+        dollars = energy.power(config, Money("USD", D("0.80"))).price
+        assert dollars is not None
+        assert dollars.value == pytest.approx(0.3 / 0.80)
+    (home / "machines.toml").write_text(ours + "[defaults.electricity_usd]\nvalue = 0.4\n")
+    both = energy.power(config, Money()).price
+    assert both is not None
+    assert both.value == 0.4
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,6 @@ def test_a_model_that_does_not_fit_is_not_compared() -> None:
              "--electricity", "1"),
             "--prefill '0'",
         ),
-        (("--requests", "7", "--machine", "toy"), "default price of electricity is in EUR"),
         (("--requests", "7", "--eur-per-usd", "0"), "--eur-per-usd '0'"),
         (("--requests", "7", "--machine", "toy", "--electricity", "x"), "--electricity 'x'"),
         (("--requests", "7", "--machine", "toy", "--electricity", "1", "--hours", "800"),
@@ -259,3 +258,12 @@ def test_a_machines_price_can_be_given() -> None:
     done = llar(*args, "--machine-price", "720")
     assert "720 / (3 years x 12)" in " ".join(done.output.split())  # 20 a month
     assert llar(*args, "--machine", "l4", "--machine-price", "720").exit_code == 2
+
+
+def test_a_small_amount_is_never_told_as_nothing(home: Path) -> None:
+    """1 request of 1,000 and 100 tokens at 0.15 and 0.60 per 1M: USD 0.00021 a month."""
+    done = llar("--requests", "1", "--input-tokens", "1000", "--output-tokens", "100",
+                "--machine", "rtx-4090", "--prefill", "5000", "--decode", "100",
+                "--api", "mistral:mistral-small-2603")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "the other 0.00021 (against" in done.output.replace("\n  ", " ")

@@ -323,6 +323,43 @@ def test_partly_on_a_card_is_slower_than_wholly_and_faster_than_not() -> None:
     assert host < half.decode < whole
 
 
+def test_a_head_in_ram_is_read_there() -> None:
+    """Llama-3.1-8B fp16, all 32 layers on the card, the head not: 128,256 x 4,096 x 2 bytes of it,
+    and 4,096 x 2 of the last norm, at 0.9 of 40 GB/s for every token."""
+    whole = card(24, bandwidth=1e12)
+    room = placed("llama-3.1-8b", "fp16", whole).needed
+    short = replace(whole, memory=room - 1, usable=room - 1, host_bandwidth=40e9)
+    on, off = placed("llama-3.1-8b", "fp16", whole), placed("llama-3.1-8b", "fp16", short)
+    assert off.place is not None
+    assert off.place.outside == 128_256 * 4096 * 2 + 4096 * 2
+    assert on.decode is not None
+    assert off.decode is not None
+    # the card no longer reads it, at 0.8 of its bandwidth (gddr)
+    slower = off.place.outside / (40e9 * 0.9) - off.place.outside / (1e12 * 0.8)
+    assert 1 / off.decode - 1 / on.decode == pytest.approx(slower, rel=1e-6)
+
+
+def test_a_prompt_brings_the_weights_in_ram_to_the_card() -> None:
+    """Once for each batch of 256 tokens: 1,000 tokens are four of them, at 25 GB/s."""
+    whole = card(24)
+    half = replace(whole, memory=9 * GIB, usable=9 * GIB, host_memory=64 * GIB)
+    on, off = placed("llama-3.1-8b", "fp16", whole), placed("llama-3.1-8b", "fp16", half)
+    assert off.place is not None
+    assert on.prefill is not None
+    assert off.prefill is not None
+    layer = 2 * 218_112_000
+    rest = (32 - off.place.layers) * layer + off.place.outside
+    took = 1000 / off.prefill - 1000 / on.prefill
+    assert took == pytest.approx(4 * rest / 25e9, rel=1e-3)
+    assert any("come from the RAM" in f.formula for f in off.figures)
+
+
+def test_nobody_gets_the_tokens_that_are_wanted() -> None:
+    slow = placed("llama-3.1-8b", "fp16", card(9, host_bandwidth=5e9, host_memory=64 * GIB))
+    assert slow.users_by_speed == 0
+    assert "it runs, partly from the RAM, but nobody gets 10 tokens/s" in slow.notes
+
+
 def test_ram_that_is_known_to_be_too_small() -> None:
     found = placed("llama-3-70b", "fp16", card(24, host_memory=32 * GIB))
     assert found.how == "no"
@@ -491,3 +528,9 @@ def test_speeds_measured_before_on_this_kind_of_machine() -> None:
         assert reading is not None
         assert 1 / 2.2 < 1 / step / decoded < 2.2
         assert 1 / 1.5 < 512 / reading / read < 1.5
+
+
+def test_a_window_that_llama_cpp_does_not_know_costs_speed_as_well() -> None:
+    """Mistral-7B-v0.1: llama.cpp reads all 32k tokens of the cache, 128 KiB each, not 4,096."""
+    done = speed.work(shape_of("mistral-7b-v0.1"), parse_format("Q4_K_M"))
+    assert done.cache(32768) == 32768 * 131072

@@ -8,8 +8,9 @@ import pytest
 from plan_shapes import bert, dense, llama31_8b, smollm2
 
 from llar.errors import PlanError
-from llar.plan.memory.kv import ENGINES, Engine, kv_cache, kv_per_token
+from llar.plan.memory.kv import ENGINES, Engine, kv_cache, kv_per_token, unseen_window
 from llar.plan.shape import Shape, Tensor
+from llar.plan.shapes import known
 
 MIB = 2**20
 
@@ -100,7 +101,7 @@ def test_figures_show_the_sum() -> None:
 
 @pytest.mark.parametrize(("context", "users"), [(0, 1), (-4096, 1), (4096, 0), (10**13, 1)])
 def test_absurd_numbers_are_errors(context: int, users: int) -> None:
-    with pytest.raises(PlanError, match="expected a whole number"):
+    with pytest.raises(PlanError, match="expected 1 to"):
         kv_cache(smollm2(), context, users)
 
 
@@ -125,3 +126,24 @@ def test_every_type_of_every_engine_has_a_size(engine: Engine) -> None:
     for kind in ENGINES[engine]:
         got = kv_per_token(smollm2(), kind, kind, engine)
         assert 192 * 2 * 30 // 2 < got <= 192 * 2 * 30 * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "window", "pages"),  # of 16: those of window - 1 tokens, and one more
+    [("mistral-7b-v0.1", 4096, 4112), ("phi-3-mini-4k-instruct", 2047, 2064)],
+)
+def test_windows_that_llama_cpp_does_not_know(name: str, window: int, pages: int) -> None:
+    """src/models/{llama,phi3}.cpp build attention over the whole cache."""
+    shape = known.models()[name].shape()
+    assert set(shape.windows) == {window}
+    assert unseen_window(shape) == window
+    row = 2 * 2 * shape.layers * shape.kv_heads * shape.head_dim  # K and V, 2 bytes
+    assert kv_cache(shape, 16384).total == row * 16384
+    assert kv_cache(shape, 16384).window_cells == 0
+    assert kv_cache(shape, 16384, engine="vllm").total == row * pages
+    assert unseen_window(known.models()["gemma-3-4b"].shape()) == 0
+
+
+def test_a_model_of_windows_alone_is_told_so() -> None:
+    every = replace(windowed(), windows=(1024,) * 6)
+    assert kv_cache(every, 8192).figures[0].formula.startswith("6 layers with a window x 1,536")

@@ -105,7 +105,8 @@ def test_names_and_how_many(config: Config) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("h100", "did you mean 'h100-sxm' or 'h100-pcie'|did you mean .*'h100-sxm'"),
+        ("h100", "comes in several kinds; name one: h100-pcie, h100-sxm"),
+        ("l40", "did you mean 'l40s'"),
         ("m2-ultra", "m2-ultra-64gb, m2-ultra-128gb, m2-ultra-192gb"),
         ("a100", "a100-40gb"),
         ("toaster", "there is no machine 'toaster'"),
@@ -126,7 +127,10 @@ def test_defaults_have_a_source_and_a_date(config: Config) -> None:
     assert found.co2.value == pytest.approx(0.510 * (1 - 0.58), abs=5e-4)
     assert found.utilisation.value == pytest.approx(40 / 168, abs=2e-3)
     assert found.pue.value == 1.54
-    for figure in (found.electricity, found.co2, found.pue, found.utilisation, found.years):
+    assert found.electricity_usd is not None
+    assert (found.electricity_usd.value, found.electricity_usd.unit) == (0.131, "USD/kWh")
+    every = (found.electricity, found.electricity_usd, found.co2, found.pue, found.utilisation)
+    for figure in (*every, found.years):
         assert "(20" in figure.source
 
 
@@ -162,6 +166,15 @@ def test_a_file_of_ones_own_changes_and_adds(home: Path, config: Config) -> None
     assert defaults(config).electricity.value == 0.28
     assert defaults(config).electricity.source == "our contract (2026-01-01)"
     assert defaults(config).electricity.unit == "EUR/kWh"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("4090", "rtx-4090"), ("RTX4090", "rtx-4090"), ("NVIDIA L4", "l4"), ("sxm h100", "h100-sxm"),
+     ("GeForce RTX 3060", "rtx-3060"), ("2x 4090", "rtx-4090")],
+)  # fmt: skip
+def test_a_part_of_a_name_does_where_it_is_plain(config: Config, text: str, name: str) -> None:
+    assert find(config, text).name == name
 
 
 def test_several_sizes_of_ones_own(home: Path, config: Config) -> None:

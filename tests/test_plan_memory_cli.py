@@ -143,6 +143,11 @@ def test_the_installed_model_is_read_from_its_file(installed: Path) -> None:
         (("llama-3.1-8b", "--users", "1e29"), PlanError, "users"),
         (("llama-3.1-8b", "--machine", "rtx-4091"), PlanError, "rtx-4090"),
         (("llama-3.1-8b", "--cache", "q8_1"), PlanError, "q8_0"),
+        (("llama-3.1-8b", "--cache", ""), PlanError, "q8_0"),
+        (("llama-3.1-8b", "--context", "1e15"), PlanError, "expected 1 to"),
+        (("llama-3.1-8b", "--train", "lora", "--batch", "1e12"), PlanError, "expected 1 to"),
+        (("foo=3",), PlanError, "of a model. Known are: layers"),
+        (("0B",), PlanError, "size"),
         (("lama-3.1-8b",), LlarError, "did you mean"),
         (("no/such/config.json",), LlarError, "no/such/config.json"),
         (("llama-3.1-8b", "--train", "lora", "--rank", "-1"), PlanError, "negative"),
@@ -167,10 +172,102 @@ def test_bad_input(args: tuple[str, ...], kind: type[Exception], said: str) -> N
         ("llama-3.1-8b", "--train", "lora", "--imatrix"),
         ("llama-3.1-8b", "--compat", "hf-calculator", "--imatrix"),
         ("llama-3.1-8b", "--train", "full", "--rank", "4"),
+        ("405B", "--users", "4"),
+        ("405B", "--machine", "l4"),
+        ("405B", "--train", "lora"),
     ],
 )
 def test_options_without_effect_are_refused(args: tuple[str, ...]) -> None:
     assert llar(*args).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("qwen2.5-7b", "28 layers x (512 + 512 elements), K f16, V f16: 57,344 bytes"),
+        ("llama-3.1-8b", "32 layers x (1024 + 1024 elements), K f16, V f16: 131,072 bytes"),
+    ],
+)
+def test_what_a_token_takes_in_the_cache(model: str, said: str) -> None:
+    """As vLLM logs it."""
+    assert said in shown(model, "--format", "fp16", "--machine", "l4")
+
+
+def test_the_truth_in_gigabytes() -> None:
+    assert "= 811.7 GB" in shown("llama-3.1-405b", "--format", "fp16", "--machine", "l4")
+    assert "= 352.5 GB" in shown("bloom-176b", "--format", "bf16", "--machine", "l4")
+
+
+def test_a_model_of_a_size() -> None:
+    """Rules of thumb from lectures: 405B 810 GB, 7/13/70B 14/26/140 GB, 5/10/50 in Q5_K_M."""
+    assert "x 16 bits / 8 = 810 GB" in shown("405B", "--format", "fp16")
+    for size, whole, packed in (("7B", 14, 5), ("13b", 26, 10), ("70 B", 140, 50)):
+        found = told(size, "--format", "fp16", "--format", "Q5_K_M")["weights"]
+        assert found[0]["value"] == whole * 1e9
+        assert found[1]["value"] == pytest.approx(packed * 1e9, rel=0.08)
+        assert not found[1]["exact"]
+
+
+def test_formats_that_llama_cpp_has_not_are_told() -> None:
+    assert "llama.cpp has no nf4-dq" in shown("smollm2-135m", "--format", "nf4-dq")
+    assert "llama.cpp has no" not in shown("smollm2-135m", "--format", "Q4_1")
+
+
+def test_what_the_system_shows_is_of_processors_only() -> None:
+    one = ("llama-3.1-8b", "--format", "Q4_K_M", "--machine")
+    assert "shown by the system" not in shown(*one, "rtx-4090")
+    assert "shown by the system" in shown(*one, "office-ddr5")
+
+
+def test_an_encoder_runs_in_int8_whatever_its_file_holds(installed: Path) -> None:
+    text = shown("all-minilm-l6-v2", "--machine", "l4")
+    assert "Running it in int8, 256 tokens of context" in text
+    assert "the weights take 86.64 MiB as stored" in text
+    both = told("all-minilm-l6-v2", "--format", "fp16", "--format", "fp32")["runs"]
+    assert both[0]["running"]["weights"] == both[1]["running"]["weights"]
+    several = shown("all-minilm-l6-v2", "--format", "fp16", "--format", "fp32", "--context", "4k")
+    assert several.count("22.37 MiB") == 2
+    assert "longer texts are cut" in several
+    assert "4,096 1" not in several
+
+
+def test_a_format_that_is_not_possible_does_not_hide_the_others() -> None:
+    numbers = "layers=2,hidden=64,heads=4,ffn=176,vocabulary=1000"
+    text = shown(numbers)
+    assert "fp16 16.00 8,192 1" in text
+    assert "Q8_0 is not possible: blk.0.ffn_down.weight has rows of 176" in text
+    assert isinstance(llar(numbers, "--format", "Q8_0").exception, PlanError)
+
+
+def test_gpt_oss_in_what_its_makers_publish() -> None:
+    assert "MXFP4_MOE 4.63 8,192 1 11.27 GiB" in shown("gpt-oss-20b")
+
+
+def test_notes_name_the_formats_they_are_of() -> None:
+    text = shown("smollm2-135m", "--format", "Q4_K_M", "--format", "Q8_0")
+    assert "note: Q4_K_M: rows of 576 do not hold whole blocks" in text
+    text = shown("mistral-7b-v0.1", "--context", "32k")
+    assert "note: the model looks back on 4,096 tokens only, but llama.cpp keeps the whole" in text
+
+
+def test_numbers_with_letters() -> None:
+    [run] = told("smollm2-135m", "--format", "fp16", "--context", "1.5k", "--users", "1k")["runs"]
+    assert (run["context"], run["users"]) == (1536, 1000)
+    numbers = "layers=2,hidden=64,heads=4,ffn=176,vocabulary=1k,context=8k"
+    assert told(numbers, "--format", "fp16")["model"]["dimensions"][-1]["value"] == 8192
+
+
+def test_optimisers_as_people_write_them() -> None:
+    plain = told("smollm2-135m", "--train", "full", "--machine", "l4")["training"]["peak"]
+    for name in ("AdamW", "ADAM", "adamw"):
+        more = told("smollm2-135m", "--train", "full", "--optimiser", name, "--machine", "l4")
+        assert more["training"]["peak"] == plain
+
+
+def test_training_on_several_cards_says_that_all_is_split() -> None:
+    args = ("llama-3.1-8b", "--train", "full", "--machine")
+    assert "fits if all is split evenly over the 4 (FSDP, ZeRO-3)" in shown(*args, "4x h100-sxm")
+    assert "On h100-sxm: does not fit" in shown(*args, "h100-sxm")
 
 
 def test_nothing_heavy_is_loaded() -> None:

@@ -15,6 +15,7 @@ from llar.plan.costs import energy, pretraining
 from llar.plan.costs.money import Money
 from llar.plan.figure import Figure
 from llar.plan.hardware import machines
+from llar.plan.memory.training import training as memory_of
 from llar.plan.shapes.resolve import resolve
 
 
@@ -237,7 +238,11 @@ def test_the_command(home: Path) -> None:
     assert "6 x 405 B parameters x 15.6 T tokens" in text
     assert "30.84 M GPU h" in text
     assert "0.345" in text
-    assert "electricity is not priced" in text
+    # 30.84 M h x 700 W x PUE 1.54 x USD 0.131: 4.355 M
+    assert "USD 4.355 M" in text
+    assert "electricity is taken at 0.131 USD/kWh" in text
+    assert "6,035" in text or "5.89 TiB" in text  # 405 B x 16 bytes
+    assert "from about 77 of" in text.replace("\n  ", " ")  # of 79.15 GiB each
     assert all(len(line) <= 100 for line in text.splitlines())
 
 
@@ -250,6 +255,43 @@ def test_the_command_gives_json_with_sources(home: Path) -> None:
     assert rows["MFU"]["exact"] is False
     energy_ = rows["Energy"]["value"]
     assert rows["Owned: electricity"]["value"] == pytest.approx(energy_ * 0.1)
+
+
+@pytest.mark.parametrize(
+    ("method", "sequence", "machine", "said"),
+    [
+        ("full", 2048, "4x h100-sxm", "it fits only split among them"),
+        ("full", 2048, "rtx-4090", "it does not fit"),
+        ("qlora", 2048, "rtx-4090", ""),
+        ("lora", 65536, "rtx-4090", "it does not fit"),
+    ],
+)
+def test_whether_a_training_fits_the_cards(
+    home: Path, method: str, sequence: int, machine: str, said: str
+) -> None:
+    """The same bytes as `llar plan memory --train` tells, against what the cards have."""
+    found = json.loads(
+        llar("llama-3.1-8b", "--tokens", "1M", "--method", method, "--machine", machine,
+             "--sequence", str(sequence), "--json").stdout
+    )  # fmt: skip
+    least = next(f for f in found["figures"] if f["name"] == "Memory, at least")
+    plan = memory_of(
+        resolve(load(), "llama-3.1-8b"), method, checkpointing=True, rank=16, sequence=sequence
+    )
+    assert least["value"] == plan.peak.value
+    fits = [note for note in found["notes"] if note.startswith("it ")]
+    assert [note.startswith(said) for note in fits] == ([True] if said else [])
+
+
+def test_an_example_has_tokens(home: Path) -> None:
+    done = llar("8B", "--tokens", "1M", "--sequence", "0")
+    assert isinstance(done.exception, PlanError)
+    assert "--sequence '0'" in str(done.exception)
+
+
+def test_adapters_on_a_bare_number_take_memory_nobody_knows(home: Path) -> None:
+    found = json.loads(llar("8B", "--tokens", "1M", "--method", "lora", "--json").stdout)
+    assert not any(f["name"].startswith("Memory") for f in found["figures"])
 
 
 def test_several_machines(home: Path) -> None:

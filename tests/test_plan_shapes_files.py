@@ -16,7 +16,7 @@ from safetensors import safe_open
 from llar.errors import ModelCorrupt, PlanError
 from llar.plan.shape import Tensor
 from llar.plan.shapes import configs, safetensors_header
-from llar.plan.shapes.checkpoint import from_safetensors
+from llar.plan.shapes.checkpoint import from_config, from_safetensors
 from llar.plan.shapes.names import translate
 
 WIDTHS = {"F32": 4, "F16": 2, "BF16": 2, "U8": 1, "I32": 4, "I64": 8, "F8_E4M3": 1}
@@ -419,3 +419,10 @@ def test_names_of_nobody_stay_and_nothing_is_lost() -> None:
     found = translate(given)
     assert found[:2] == tuple(given[:2])
     assert sum(t.elements for t in found) == sum(t.elements for t in given)
+
+
+def test_a_folder_of_sentence_transformers_says_where_texts_are_cut(installed: Path) -> None:
+    """config.json: 512 positions; sentence_bert_config.json: 256 tokens."""
+    folder = installed / "models" / "all-minilm-l6-v2"
+    assert from_safetensors([folder / "model.safetensors"]).context == 256
+    assert from_config(folder / "config.json").context == 256

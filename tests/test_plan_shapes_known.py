@@ -172,6 +172,7 @@ def test_names_that_are_none() -> None:
     for name in ("", "x", "llama", "gpt-5", "/", ":"):
         assert known.find(name) is None
     assert known.near("lama-3.1-8b")[0] == "llama-3.1-8b"
+    assert known.near("llama-3.1") == ("llama-3.1-8b", "llama-3.1-70b", "llama-3.1-405b")
     assert "mistral-7b-v0.2" in known.near("mistral-7b-v02")
     assert known.near("zzzzzzzz") == ()
 

@@ -257,3 +257,13 @@ def test_numbers_of_other_kinds() -> None:
 def test_numbers_that_make_no_model(text: str, message: str) -> None:
     with pytest.raises(PlanError, match=message):
         parse_numbers(text)
+
+
+def test_this_folder_and_what_is_no_file(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PlanError, match="holds no model"):
+        resolve(config, ".")
+    with pytest.raises(PlanError, match="neither a file nor a folder"):
+        resolve(config, "/dev/null")

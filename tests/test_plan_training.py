@@ -75,6 +75,8 @@ def test_experts_have_adapters_each_and_routers_none() -> None:
     attention = 8 * (2 * (4096 + 4096) + 2 * (4096 + 1024))
     experts = 8 * 8 * 3 * (4096 + 14336)
     assert adapters(mixtral(), 8, "all").parameters == 32 * (attention + experts)
+    assert any("PEFT" in note for note in training(mixtral(), "lora").notes)
+    assert not any("PEFT" in note for note in training(mixtral(), "lora", targets="q+v").notes)
 
 
 def test_activations_by_the_formulas() -> None:

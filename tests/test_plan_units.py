@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from llar.errors import PlanError
-from llar.plan.units import count, parse_bytes, parse_count, size
+from llar.plan.amount import amount
+from llar.plan.units import count, parse_bytes, parse_context, parse_count, parse_number, size
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,26 @@ def test_sizes_and_counts_for_people() -> None:
     assert [count(v) for v in (0, 9999, 0.5, 134_515_008, 8.03e9, 15.6e12, 3.8e25)] == [
         "0", "9,999", "0.50", "134.5 M", "8.03 B", "15.6 T", "3.8e25",
     ]  # fmt: skip
+
+
+def test_lengths_are_powers_of_two() -> None:
+    texts = ("8k", " 8K ", "1.5k", "1M", "4096", "4,096", "131072")
+    assert [parse_context(t, "the context") for t in texts] == [
+        8192, 8192, 1536, 2**20, 4096, 4096, 131_072,
+    ]  # fmt: skip
+    assert parse_number("1k", "the number of users") == 1000  # people are counted in tens
+
+
+@pytest.mark.parametrize("text", ["0", "0k", "-8k", "8b", "1.0001k", "", "k", "٣"])
+def test_lengths_that_are_none(text: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        parse_context(text, "the context")
+    assert str(caught.value).startswith(
+        "the context is 0" if text in ("0", "0k") else f"the context {text!r}"
+    )
+
+
+def test_contexts_and_rates_in_tables() -> None:
+    told = [amount(v, "tokens") for v in (131_072, 40_960, 3_000_000)]
+    assert told == ["131,072 tokens", "40,960 tokens", "3 M tokens"]
+    assert amount(9642.43, "tokens/s") == "9,642 tokens/s"

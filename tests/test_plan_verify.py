@@ -254,3 +254,9 @@ def _saved_tensors(kind: str, adapters: bool, layers: int, tokens: int) -> int:
         output = model(input_ids=ids, labels=ids)
     assert output.loss.item() > 0
     return sum(seen.values())
+
+
+def test_a_tolerance_of_nan_would_be_met_by_every_error() -> None:
+    done = CliRunner().invoke(cli, ["plan", "verify", "--tolerance", "nan"])
+    assert done.exit_code == 2
+    assert "no percentage" in done.output

@@ -23,7 +23,8 @@ LlarError
 ├── QueryError             a filter, mode or option of a search that cannot be understood
 ├── EvaluationError        questions, judgements or scores that cannot be measured with
 ├── PlanError              numbers, formats, machines or prices that nothing can be planned with
-└── InsideError            numbers, texts or options that nothing can be shown of
+├── InsideError            numbers, texts or options that nothing can be shown of
+└── PictureError           a picture that cannot be drawn or written
 """
 
 from __future__ import annotations
@@ -135,3 +136,7 @@ class PlanError(LlarError):
 
 class InsideError(LlarError):
     """Numbers, texts or options that nothing can be shown of."""
+
+
+class PictureError(LlarError):
+    """A picture cannot be drawn, or not written where it was asked for."""

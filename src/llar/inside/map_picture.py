@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InsideError
-from . import style
+from ..pictures import style
 from .map import Map, Vectors, by_group, cosine_matrix
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def draw_map(file: Path, drawn: Map, theme: str = "light") -> tuple[str, ...]:
     """Write a PNG, SVG or PDF; returns what could not be shown on it, as sentences.
 
     Up to 20 points carry their text; beyond 60, the groups are named in a key at the side.
-    Raises InsideError as `style.drawing`.
+    Raises PictureError as `style.drawing`.
     """
     colours = style.theme_of(theme)
     points = [(p.x, p.y) for p in drawn.points]
@@ -65,7 +65,7 @@ def draw_map(file: Path, drawn: Map, theme: str = "light") -> tuple[str, ...]:
 
 def _texts(axes: Axes, drawn: Map, colours: style.Theme, radius: float) -> list[str]:
     """The name of each group and the text of each point."""
-    from .labels import Room
+    from ..pictures.labels import Room
 
     points, notes = [(p.x, p.y) for p in drawn.points], []
     room = Room(axes, points, radius)
@@ -165,7 +165,7 @@ def draw_matrix(file: Path, drawn: Map, vectors: Vectors, theme: str = "light") 
     """Write the cosines of all pairs as a heat map, in order of the groups.
 
     Up to 12 texts with their numbers, up to 40 with their names. Returns what could not be shown;
-    raises InsideError for more than 2,000 texts and as `style.drawing`.
+    raises InsideError for more than 2,000 texts, PictureError as `style.drawing`.
     """
     many = len(drawn.points)
     if many > _LARGEST_MATRIX:

@@ -21,6 +21,8 @@ from .generation import SHOWN, Candidate, Distribution, Model, Step, shown, take
 
 __all__ = ["DEFAULT", "METHODS", "Ask", "Continuation", "Method", "Options", "Steps", "Task"]
 
+AT_ONCE = 256  # beginnings gone on with in one step; each takes 12 bytes for a vocabulary's token
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -324,8 +326,7 @@ def _drawing(*uses: str, drawn: bool = True, **fixed: Any) -> Callable[[Task, st
 
 def _searching(*uses: str) -> Callable[[Task, str, Options], Steps]:
     def start(task: Task, name: str, options: Options) -> Steps:
-        if options.beams < 1:
-            raise InsideError(f"beams {options.beams!r}: expected 1 or more")
+        _at_once("beams", options.beams)
         decoding.allowed("length penalty", options.length_penalty)
         used = {key: asdict(options)[key] for key in uses}
         blocked = used.get("no_repeat_ngram", 0)
@@ -334,10 +335,15 @@ def _searching(*uses: str) -> Callable[[Task, str, Options], Steps]:
     return start
 
 
+def _at_once(name: str, count: int) -> None:
+    """Raise InsideError unless the model can go on from that many beginnings at once."""
+    if not 1 <= count <= AT_ONCE:
+        raise InsideError(f"{name} {count!r}: expected 1 to {AT_ONCE}, which are held at once")
+
+
 def _comparing(task: Task, name: str, options: Options) -> Steps:
     decoding.allowed("alpha", options.alpha, least=0, most=1)
-    if options.candidates < 1:
-        raise InsideError(f"candidates {options.candidates!r}: expected 1 or more")
+    _at_once("candidates", options.candidates)
     used = {"alpha": options.alpha, "candidates": options.candidates}
     return _contrastive(task, name, used, options)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InsideError
-from . import style
+from ..pictures import style
 from .numbers import shortened
 from .quantise import Quantised
 from .stored import Stored
@@ -32,7 +32,7 @@ _PARTS = ("sign", "exponent", "mantissa", "whole number")  # and their places am
 def draw_bits(file: Path, stored: Sequence[Stored], theme: str = "light") -> None:
     """Each number's bits as boxes, coloured by what they are for, and the value that is kept.
 
-    Raises InsideError for more than 40 rows and as `style.drawing`.
+    Raises InsideError for more than 40 rows, PictureError as `style.drawing`.
     """
     if not 1 <= len(stored) <= _MOST_ROWS:
         raise InsideError(
@@ -106,7 +106,7 @@ def _minus(text: str) -> str:
 def draw_quantised(file: Path, of: Quantised, title: str, theme: str = "light") -> None:
     """Numbers, the levels they are rounded to, and the error of each.
 
-    Up to 16 numbers are drawn one by one, more as a histogram. Raises InsideError as
+    Up to 16 numbers are drawn one by one, more as a histogram. Raises PictureError as
     `style.drawing`.
     """
     colours = style.theme_of(theme)

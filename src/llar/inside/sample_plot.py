@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import style
+from ..pictures import style
 from .methods import Continuation
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _LABEL = 14  # characters of a token's label
 def draw(file: Path, prompt: str, found: Sequence[Continuation], theme: str = "light") -> int:
     """Draw one method's first steps, or the first step of several methods; one panel each.
 
-    Returns how many panels there are, at most PANELS. Raises InsideError as `style.drawing`.
+    Returns how many panels there are, at most PANELS. Raises PictureError as `style.drawing`.
     """
     if len(found) == 1:
         panels = [(f"step {step.place + 1}", step) for step in found[0].steps[:PANELS]]
@@ -38,7 +38,7 @@ def draw(file: Path, prompt: str, found: Sequence[Continuation], theme: str = "l
     columns = max(1, -(-len(panels) // rows))
     colours = style.theme_of(theme)
     with style.drawing(file, theme, width=style.WIDTH * 1.3, height=style.HEIGHT * 1.3) as figure:
-        figure.suptitle(title, x=0.01, ha="left", size=18)
+        style.heading(figure, title)
         grid = figure.subplots(rows, columns, squeeze=False)
         # What is all for one token runs over the edge: it says nothing about the others.
         shares = [max(c.before, c.after) for _, step in panels if step.kept > 1

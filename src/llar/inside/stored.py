@@ -13,6 +13,8 @@ from .numbers import FORMATS, FloatFormat, Real, exact_decimal, parse_number
 
 __all__ = ["Int8", "Stored", "Sum", "absmax_scale", "add", "format_of", "store"]
 
+_COUNTABLE = 1000  # more steps between two numbers say nothing to people
+
 
 @dataclass(frozen=True, slots=True)
 class Int8:
@@ -162,10 +164,17 @@ def _why_special(number: Real, kept: FloatFormat) -> str:
         if kept.infinite:
             return "infinity: an exponent of ones over a mantissa of zeros"
         return f"there is no infinity in {kept.name}, so it becomes NaN"
+    beyond = "infinity" if kept.infinite else "NaN"
     return (
-        f"overflow: the largest number is {exact_decimal(kept.largest)}, and what rounds beyond "
-        f"it becomes {'infinity' if kept.infinite else 'NaN'}"
+        f"overflow: the largest number is {_largest(kept)}, and what rounds beyond it becomes "
+        f"{beyond}"
     )
+
+
+def _largest(kept: FloatFormat) -> str:
+    """The largest finite number, in six digits where it has many."""
+    text = exact_decimal(kept.largest)
+    return text if len(text) <= 10 else _short(kept.largest)
 
 
 def _integer(number: Real, given: str, kept: Int8) -> Stored:
@@ -177,7 +186,8 @@ def _integer(number: Real, given: str, kept: Int8) -> Stored:
     finite = number.kind == "finite"
     error = value - number.value if finite else None
     wanted = number.value * kept.scale if finite else None
-    note = f"round({_short(wanted)}) = {code}" if wanted is not None else f"clipped to {code}"
+    clipped = f"there is no infinity: clipped to {code}, at the scale {_short(kept.scale)}"
+    note = f"round({_short(wanted)}) = {code}" if wanted is not None else clipped
     if wanted is not None and round(wanted) != code:
         note = f"clipped: {_short(wanted)} is outside -128 ... 127"
     return Stored(
@@ -223,6 +233,7 @@ def add(texts: Sequence[str], kept: FloatFormat | Int8) -> Sum:
     if isinstance(kept, Int8):
         return _add_integers(terms, numbers, total, name, kept)
     steps = []
+    earlier = ""  # the first sum before the last that lost something
     held = kept.decode(kept.encode(numbers[0]))
     for number in numbers[1:]:
         other = kept.decode(kept.encode(number))
@@ -232,23 +243,25 @@ def add(texts: Sequence[str], kept: FloatFormat | Int8) -> Sum:
         steps.append(
             Step(left, kept.printed(kept.encode(other)), str(exact), kept.printed(rounded))
         )
-        held = kept.decode(rounded)
+        before, held = earlier, kept.decode(rounded)
+        if not earlier and held.kind == "finite" and held.value != exact.value:
+            earlier = f"{left} + {steps[-1].right} is kept as {steps[-1].rounded}; "
     result = _float(held, " + ".join(texts), kept)
     direct = _float(total, name, kept)
     equal = result.hex == direct.hex and held.kind != "nan"
-    why = _why_sum(terms, exact, held, result, direct, kept)
+    why = _why_sum(terms, before, exact, held, result, direct, kept)
     return Sum(kept.name, terms, tuple(steps), result, direct, equal, why)
 
 
 def _why_sum(
-    terms: Sequence[Stored], exact: Real, held: Real, result: Stored, direct: Stored,
+    terms: Sequence[Stored], before: str, exact: Real, held: Real, result: Stored, direct: Stored,
     kept: FloatFormat,
 ) -> str:  # fmt: skip
-    """What happened at the last step, and how it compares with the true sum."""
+    """What happened `before`, at the last step, and how it compares with the true sum."""
     if "finite" not in (exact.kind, held.kind) or exact.kind != "finite":
         return f"infinities and NaN are passed on by IEEE 754's rules, so it is {result.printed}"
     if held.kind != "finite":
-        return f"the sum is beyond the largest number, {exact_decimal(kept.largest)}"
+        return f"the sum is beyond the largest number, {_largest(kept)}"
     off = sum(term.error not in ("", "0") for term in terms)
     inexact = f"{off} of {len(terms)} numbers are rounded when they are stored" if off else (
         "all numbers are stored exactly")  # fmt: skip
@@ -262,13 +275,13 @@ def _why_sum(
     elif direct.kind in ("infinity", "nan"):
         end = f"the true sum {_cut(direct.given)} is beyond the largest number"
     else:
-        away = Fraction(abs(_order(result.hex, kept) - _order(direct.hex, kept)))
-        many = f"{away} step{'s' if away != 1 else ''}"
+        away = abs(_order(result.hex, kept) - _order(direct.hex, kept))
+        many = f" {away} step{'s' if away != 1 else ''} away," if away <= _COUNTABLE else ""
         end = (
-            f"{_cut(direct.given)} itself is stored {many} away, as {direct.printed}, "
+            f"{_cut(direct.given)} itself is stored{many} as {direct.printed}, "
             f"so this prints {result.printed}"
         )
-    return f"{inexact}; the last sum {moved}; {end}"
+    return f"{inexact}; {before}the last sum {moved}; {end}"
 
 
 def _cut(text: str) -> str:

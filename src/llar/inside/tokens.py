@@ -193,8 +193,13 @@ def read_sentences(file: Path) -> dict[str, str]:
     """
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as e:
-        raise InsideError(f"{str(file)!r} cannot be read: {e}") from e
+    except OSError as e:
+        raise InsideError(
+            f"{str(file)!r} cannot be read: {e.strerror or e}; --languages takes a file with one "
+            "sentence a line (en: The doctor ...)"
+        ) from e
+    except UnicodeDecodeError as e:
+        raise InsideError(f"{str(file)!r} is no UTF-8 text: {e.reason} at byte {e.start}") from e
     found: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import style
+from ..pictures import style
 from .tokens import Cost, Tokenized
 
 __all__ = ["draw", "draw_languages"]
 
 
 def draw(file: Path, found: Sequence[Tokenized], theme: str = "light") -> None:
-    """Bars of the number of tokens by tokenizer. Raises InsideError as `style.drawing`."""
+    """Bars of the number of tokens by tokenizer. Raises PictureError as `style.drawing`."""
     colours = style.theme_of(theme)
     height = max(3.0, 1.6 + 0.62 * len(found))
     with style.drawing(file, theme, height=height) as figure:
@@ -29,32 +29,36 @@ def draw(file: Path, found: Sequence[Tokenized], theme: str = "light") -> None:
         axes.set_xticks([])
         axes.spines["bottom"].set_visible(False)
         axes.tick_params(axis="y", length=0)
-        axes.set_title(f"Tokens of a text of {found[0].characters:,} characters")
+        style.heading(figure, f"Tokens of a text of {found[0].characters:,} characters")
         figure.tight_layout()
 
 
 def draw_languages(file: Path, found: Sequence[Cost], theme: str = "light") -> None:
-    """Bars of the number of tokens by language, a panel for each tokenizer."""
+    """Bars of the number of tokens by language, a panel for each tokenizer.
+
+    Each bar is as long as its ratio to the first language. Raises PictureError as `style.drawing`.
+    """
     colours = style.theme_of(theme)
     names = list(dict.fromkeys(cost.tokenizer for cost in found))
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     count = len({cost.language for cost in found})
+    widest = max(cost.ratio for cost in found)
     with style.drawing(file, theme, height=max(2.6, rows * (1.0 + 0.42 * count)) + 0.7) as figure:
-        figure.suptitle("The same sentence in tokens", x=0.01, ha="left", size=16)
+        style.heading(figure, "The same sentence in tokens")
         for n, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
             if n >= len(names):
                 axes.set_visible(False)
                 continue
             costs = [cost for cost in found if cost.tokenizer == names[n]]
-            most = max(cost.count for cost in costs)
+            # One scale for all panels: the first language is as long everywhere.
+            axes.set_xlim(0, widest * 1.6 * max(1, costs[0].count))
             for place, cost in enumerate(costs):
                 colour = colours.muted if place == 0 else colours.series_colour(0)
                 axes.barh(place, cost.count, height=0.66, color=colour)
                 axes.text(cost.count, place, f" {cost.count}" + (f"  ×{cost.ratio:.2f}" if place
                           else ""), va="center", size=12, color=colours.text)  # fmt: skip
             axes.set_yticks(range(len(costs)), [cost.language for cost in costs])
-            axes.set_xlim(0, most * 1.6)
             axes.invert_yaxis()
             axes.set_xticks([])
             axes.spines["bottom"].set_visible(False)

@@ -56,7 +56,9 @@ class LlamaSteps:
     """A GGUF model that goes on from given tokens. Safe to call from several threads.
 
     `branches` is how many beginnings it keeps in memory, so that each goes on with one step; more
-    are right, too, and slower. Raises ModelCorrupt, EngineError where llama.cpp cannot load it.
+    are right, too, and slower. Without `threads` it takes at each step as many as there are free
+    cores then: two threads on one free core are ten times slower than one. Raises ModelCorrupt,
+    EngineError where llama.cpp cannot load it.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class LlamaSteps:
         if not self.context:
             raise ModelCorrupt(f"{name}: the GGUF header gives no context length")
         self._per_token = state_per_token(header)
-        self._threads = threads or free_cores()
+        self._threads = threads
         self._most = branches
         self._lock = threading.Lock()
         self._llama = library(name)
@@ -204,6 +206,9 @@ class LlamaSteps:
                 f"{self.name}: {longest} tokens are more than the context of {self.context}"
             )
         self._make_room(longest)
+        if self._contexts:
+            threads = self._threads or free_cores()
+            self._llama.llama_set_n_threads(self._contexts[0], threads, threads)
 
     def _make_room(self, tokens: int) -> None:
         """A context whose branches hold as many tokens, made anew where they do not."""
@@ -221,7 +226,6 @@ class LlamaSteps:
         if not context:
             self._room = 0
             raise EngineError(f"{self.name}: llama.cpp has no memory for {room * count} tokens")
-        self._llama.llama_set_n_threads(context, self._threads, self._threads)
         self._contexts.append(context)
         self._room = room
         self._branches = [_Branch(n) for n in range(count)]

@@ -22,8 +22,12 @@ def read(file: Path) -> tuple[Tokenizer, Entries]:
     try:
         text = file.read_text(encoding="utf-8")
         table = json.loads(text)
-    except (OSError, ValueError) as e:
-        raise ModelCorrupt(f"{file} cannot be read as a tokenizer: {e}") from e
+    except OSError as e:
+        raise ModelCorrupt(f"{file} cannot be read: {e.strerror or e}") from e
+    except ValueError as e:
+        raise ModelCorrupt(
+            f"{file} cannot be read as a tokenizer: expected JSON, such as a tokenizer.json ({e})"
+        ) from e
     if not isinstance(table, dict) or not isinstance(table.get("model"), dict):
         raise ModelCorrupt(f"{file} is no tokenizer: it has no 'model'")
     try:

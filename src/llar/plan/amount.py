@@ -37,7 +37,12 @@ def amount(value: float, unit: str) -> str:
     for larger, factor, least in _LARGER.get(unit, ()):
         if abs(value) >= least:
             return f"{value / factor:,.4g} {larger}"
-    text = count(value) if unit in _SCALED and value >= 1000 else _number(value)
+    if unit == "tokens" and value < 1e6 and value == round(value):
+        text = f"{value:,.0f}"  # a context is known by its digits: 131,072
+    elif unit in _SCALED and value >= 1000:
+        text = count(round(value) if unit == "tokens/s" else value)
+    else:
+        text = _number(value)
     return f"{text} {unit}".strip()
 
 
@@ -47,8 +52,7 @@ def money(value: float) -> str:
         return count(value)
     if value == 0 or abs(value) >= 0.1:
         return f"{value:,.2f}"
-    digits = 2 - math.floor(math.log10(abs(value)))
-    return f"{value:.{digits}f}".rstrip("0")
+    return _three_digits(value)
 
 
 def _number(value: float) -> str:
@@ -61,6 +65,11 @@ def _number(value: float) -> str:
         return f"{value:,.1f}"
     if abs(value) >= 0.1:
         return f"{value:.3g}"
+    return _three_digits(value)
+
+
+def _three_digits(value: float) -> str:
+    """A number below 1 to three digits, without an exponent."""
     digits = 2 - math.floor(math.log10(abs(value)))
     return f"{value:.{digits}f}".rstrip("0")
 

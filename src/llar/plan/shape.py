@@ -74,6 +74,10 @@ class Shape:
     source: str = ""  # where the numbers come from: a path, or the file of known models
     assumed: tuple[str, ...] = ()  # what nothing stated and a rule filled in, each as a sentence
 
+    def __hash__(self) -> int:
+        # enough to tell models apart; hashing a thousand tensors at each look-up takes long
+        return hash((self.name, self.source, self.layers, self.hidden, len(self.tensors)))
+
     @property
     def parameters(self) -> int:
         """All of them, counted from the tensors."""

@@ -7,10 +7,11 @@ import re
 
 from ..errors import PlanError
 
-__all__ = ["count", "parse_bytes", "parse_count", "size"]
+__all__ = ["count", "parse_bytes", "parse_context", "parse_count", "parse_number", "size"]
 
 _NUMBER = re.compile(r"\s*([0-9][0-9_,]*(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)\s*([A-Za-z]*)\s*", re.I)
 _COUNTS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}
+_LENGTHS = {"": 1, "k": 2**10, "m": 2**20}
 _BYTES = {
     "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
     "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
@@ -23,11 +24,34 @@ def parse_count(text: str, what: str) -> int:
 
     Raises PlanError for what is no number, negative, no whole number or absurdly large.
     """
-    number, unit = _split(text, what, _COUNTS, "4096, 4k, 8B or 15.6T")
-    value = number * _COUNTS[unit]
+    return _whole(text, what, _COUNTS, "4096, 4k, 8B or 15.6T")
+
+
+def _whole(text: str, what: str, units: dict[str, int], wanted: str) -> int:
+    number, unit = _split(text, what, units, wanted)
+    value = number * units[unit]
     if not math.isclose(value, round(value), rel_tol=1e-12):
         raise PlanError(f"{what} {text!r} is no whole number")
     return round(value)
+
+
+def parse_context(text: str, what: str) -> int:
+    """A length of texts in tokens, at least 1: 8k is 8,192 here and 1M 1,048,576.
+
+    Lengths are powers of two, which people shorten so. Raises PlanError as `parse_count`.
+    """
+    return _at_least_1(_whole(text, what, _LENGTHS, "4096, 8k or 1M"), what)
+
+
+def parse_number(text: str, what: str) -> int:
+    """A whole number of at least 1. Raises PlanError as `parse_count`."""
+    return _at_least_1(parse_count(text, what), what)
+
+
+def _at_least_1(number: int, what: str) -> int:
+    if not number:
+        raise PlanError(f"{what} is 0; expected a whole number of 1 or more")
+    return number
 
 
 def parse_bytes(text: str, what: str) -> int:

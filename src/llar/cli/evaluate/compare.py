@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .. import REGRESSED
+from ..inside.shared import theme_option
 from ..output import Bar, clean, json_option, print_json
 from .shared import Count, flags, read_set, set_options, table, told_form, told_run
 
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     metavar="MEASURE=VALUE",
     help="Exit with 4 where it is lower than the first variant's by more. Repeatable.",
 )
+@theme_option
 @click.option("--fresh", is_flag=True, help="Take nothing from earlier runs.")
 @json_option
 @click.pass_context
@@ -75,6 +77,7 @@ def compare(
     measures: Sequence[str],
     differences: int,
     picture: Path | None,
+    theme: str,
     fail_below: Sequence[str],
     fail_drop: Sequence[str],
     fresh: bool,
@@ -87,10 +90,11 @@ def compare(
     with, question by question; p-values allow for the number of variants (Holm).
     """
     from ...evaluate import compare as comparing
-    from ...evaluate.plot import check, plot
+    from ...evaluate.plot import plot
+    from ...pictures import style
 
     if picture:
-        check(picture)
+        style.check(picture)
     gates = [comparing.read_gate(g, drop=False) for g in fail_below]
     gates += [comparing.read_gate(g, drop=True) for g in fail_drop]
     variants = [comparing.read_variant(file, ctx.obj) for file in files]
@@ -106,7 +110,7 @@ def compare(
     )
     if picture:
         names = [v.name for v in variants]
-        plot(picture, names, result.measures, [r.measures for r in result.reports])
+        plot(picture, names, result.measures, [r.measures for r in result.reports], theme)
     broken = [said for gate in gates for said in gate.broken(result)]
     if as_json:
         print_json({**result.as_json(), "failed": broken})

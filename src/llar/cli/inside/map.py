@@ -95,7 +95,8 @@ def map(  # noqa: A001 - the command's name
     """  # fmt: skip
     from ...errors import InsideError
     from ...inside import map as inside
-    from ...inside import map_html, projection, style
+    from ...inside import map_html, projection
+    from ...pictures import style
 
     if sum((bool(texts), file is not None, collection is not None)) != 1:
         raise InsideError("expected texts, or --file, or -c COLLECTION; one of them",
@@ -121,8 +122,8 @@ def map(  # noqa: A001 - the command's name
         lines, vectors, title=title or name, embedder=embedder, method=method, groups=groups,
         find_groups=find_groups, seed=seed, notes=notes,
     )  # fmt: skip
+    _files(drawn, vectors, plot, theme, html, matrix=matrix)  # first: a reader may stop listening
     _output(drawn, vectors, matrix=matrix, as_json=as_json)
-    _files(drawn, vectors, plot, theme, html, matrix=matrix)
 
 
 def _of_collection(
@@ -212,7 +213,7 @@ def _show(drawn: Map) -> None:
 
 
 def _line(text: str) -> str:
-    from ...inside.style import short
+    from ...pictures.style import short
 
     return clean(short(text, 100))
 

@@ -58,8 +58,8 @@ def bits(
 
     Numbers are decimals (0.1, -4.3, 6e-8), inf or nan. Example: llar numbers bits 0.1
     """
-    from ...inside import style
     from ...inside.stored import store
+    from ...pictures import style
 
     no_typos(ctx, values)
     chosen = _chosen(values, formats, scale)
@@ -146,8 +146,9 @@ def _show(row: Stored) -> None:
 
 
 def _show_sum(total: Sum) -> None:
-    mark = "=" if total.equal else "is not"
-    click.echo(f"  {total.format:<9} {total.result.printed}   ({mark} {_cut(total.direct.given)})")
+    mark = "it is" if total.equal else "it is not"
+    said = f"a program says {mark} {_cut(total.direct.given)}"
+    click.echo(f"  {total.format:<9} {total.result.printed}   ({said})")
     click.echo(f"            keeps {_cut(total.result.exact)}")
     click.echo(f"            {total.why}")
 

@@ -68,7 +68,7 @@ def quantise(
     llar numbers quantise --model smollm2-135m-instruct --tensor blk.0.attn_q.weight
     """  # fmt: skip
     from ...errors import InsideError
-    from ...inside import style
+    from ...pictures import style
 
     no_typos(ctx, values)
     if tensors:
@@ -154,7 +154,7 @@ def _given(
     if tensor is not None:
         raise InsideError("--tensor is of a model", fix="add --model NAME")
     rows = [list(values)] if file is None else _rows(file)
-    return _matrix(rows, str(file or "")), f"{sum(map(len, rows)):,} numbers", []
+    return _matrix(rows, str(file or "")), _counted(sum(map(len, rows))), []
 
 
 def _rows(file: Path) -> list[list[str]]:
@@ -202,6 +202,10 @@ def _matrix(rows: list[list[str]], where: str) -> NDArray[np.float64]:
     return matrix.ravel() if 1 in matrix.shape else matrix
 
 
+def _counted(count: int) -> str:
+    return f"{count:,} number{'s' if count != 1 else ''}"
+
+
 def _is_number(text: str) -> bool:
     try:
         float(text)
@@ -221,9 +225,11 @@ def _list(config: Config, model: str | None, as_json: bool) -> None:
         print_json([{"name": t.name, "shape": list(t.shape), "type": t.type,
                      "readable": t.readable} for t in found])  # fmt: skip
         return
-    for t in found:
+    names = [clean(t.name) for t in found]
+    wide = max(map(len, names), default=0)
+    for name, t in zip(names, found, strict=True):
         shape = " x ".join(map(str, t.shape))
-        click.echo(f"{clean(t.name):<40} {shape:>16}  {t.type}"
+        click.echo(f"{name:<{wide}} {shape:>16}  {t.type}"
                    + ("" if t.readable else "  (cannot be read)"))  # fmt: skip
 
 

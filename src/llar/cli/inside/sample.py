@@ -62,7 +62,11 @@ def _numbers(command: Command) -> Command:
     help="How many tokens to write.",
 )
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="The same seed draws the same texts."
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="The same seed draws the same texts.",
 )
 @_numbers
 @click.option("--steps", is_flag=True, help="Show the candidates of each step.")
@@ -109,10 +113,10 @@ def sample(
 
     llar sample "Once upon a time" --method top-p --top-p 0.8 --steps
     """
-    from ...inside import style
     from ...inside.generation import open_model
     from ...inside.methods import DEFAULT
     from ...inside.sample import sample as continued
+    from ...pictures import style
 
     numbers: dict[str, float | None] = {
         "temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _COLOURS = (24, 58, 53, 22, 89)  # backgrounds of 256, dark enough for white letters
 _UNKNOWN = 124
+_LIKE_A_FILE = re.compile(r"\S*\w\.[A-Za-z]\w{0,4}|[.~]{0,2}/\S+")
 _MARKS = {"\n": "⏎", "\t": "⇥", "\r": "␍"}
 
 
@@ -66,8 +68,8 @@ def tokens(
     A text that is the name of a file stands for the file; - reads standard input. Bytes that are
     no whole character are shown as \\xf0\\x9f, spaces as they are.
     """
-    from ...inside import style
     from ...inside import tokens as inside
+    from ...pictures import style
 
     if text is None and not languages:
         raise click.UsageError("expected a text or a file, or --languages")
@@ -112,8 +114,13 @@ def _read(text: str) -> str:
         if text == "-":
             return sys.stdin.buffer.read().decode("utf-8")
         file = Path(text)
-        if "\n" not in text and len(os.fsencode(text)) < 4096 and file.is_file():
-            return file.read_bytes().decode("utf-8")
+        if "\n" not in text and len(os.fsencode(text)) < 4096:
+            if file.is_dir() and (os.sep in text or text in (".", "..")):
+                raise InsideError(f"{text!r} is a folder; expected a text or one file")
+            if file.is_file():
+                return file.read_bytes().decode("utf-8")
+            if _LIKE_A_FILE.fullmatch(text):
+                click.echo(f"there is no file {clean(text)!r}: this is taken as the text", err=True)
     except UnicodeDecodeError as e:
         raise InsideError(f"{text!r} is no UTF-8 text: {e.reason} at byte {e.start}") from e
     except UnicodeEncodeError:

@@ -13,6 +13,7 @@ from ..output import clean, json_option, print_json
 from .output import notes, show, sources_option, width
 
 if TYPE_CHECKING:
+    from ...config import Config
     from ...plan.advice.records import Advice
     from ...plan.advice.situation import Question
 
@@ -84,7 +85,14 @@ def advise(
         "hardware": hardware, "examples": examples,
     }  # fmt: skip
     if not any(answers.values()) and sys.stdin.isatty() and not as_json:
-        answers = {q.key: _ask(q) for q in QUESTIONS}
+        click.echo(
+            f"{len(QUESTIONS)} questions; Enter takes what stands in brackets, Ctrl-C stops. "
+            f"Amounts are in {currency}.",
+            err=True,
+        )
+        answers = {q.key: _ask(ctx.obj, q) for q in QUESTIONS}
+        if currency == "EUR" and eur_per_usd is None:
+            eur_per_usd = _rate()
     said = situation(
         answers,
         open_licence=open_licence,
@@ -101,18 +109,41 @@ def advise(
         _show(found, sources=sources)
 
 
-def _ask(question: Question) -> str:
-    """One question of the interview, on stderr, so that stdout holds the advice alone."""
+def _ask(config: Config, question: Question) -> str:
+    """One question of the interview, until its answer makes sense.
+
+    All on stderr, so that stdout holds the advice alone.
+    """
+    from ...errors import PlanError
+    from ...plan.advice.situation import checked
+    from ...plan.hardware import machines
+
     click.secho(f"\n{question.text}", bold=True, err=True)
     for answer, about in question.choices:
         click.echo(f"  {answer:<10} {about}", err=True)
     if question.about:
         click.echo(f"  {question.about}", err=True)
-    said: str = click.prompt(
-        ">", default=question.default or None, prompt_suffix=" ", err=True,
-        show_default=bool(question.default),
-    )  # fmt: skip
-    return said
+    while True:
+        said: str = click.prompt(
+            ">", default=question.default or None, prompt_suffix=" ", err=True,
+            show_default=bool(question.default),
+        )  # fmt: skip
+        try:
+            answer = checked(question, said)
+            if question.key == "hardware":
+                for name in answer:
+                    machines.find(config, name)
+        except PlanError as e:
+            click.echo(clean(f"  {e.message}"), err=True)
+        else:
+            return said
+
+
+def _rate() -> str:
+    """The rate of exchange, asked for at last: prices are in dollars, and none is assumed."""
+    click.secho("\nHow many euros does one dollar cost today?", bold=True, err=True)
+    rate = click.prompt(">", type=click.FloatRange(0.01, 100), prompt_suffix=" ", err=True)
+    return str(rate)
 
 
 def _show(advice: Advice, *, sources: bool) -> None:

@@ -79,6 +79,7 @@ class Hardware:
         self, config: Config, work: Workload, given: Given, money: Money
     ) -> tuple[list[Option], list[str]]:
         """Each machine owned and rented, and what is not known or does not fit."""
+        from ...plan.costs.energy import assumed
         from ...plan.hardware import machines
 
         if not self.machines:
@@ -93,6 +94,8 @@ class Hardware:
         known = [self._priced(machines.find(config, name), money) for name in self.machines]
         speeds = [self._speed(config, machine, work) for machine in known]
         terms = self._terms(config, given, money)
+        if any(machine.price is not None for machine in known):
+            said += assumed(terms.electricity)
         for machine, (speed, why) in zip(known, speeds, strict=True):
             if why:
                 said.append(why)

@@ -71,7 +71,8 @@ def machines(
         _list(list(known(ctx.obj).values()))
         base = defaults(ctx.obj)
         click.echo()
-        show((base.electricity, base.co2, base.pue, base.utilisation, base.years), sources=sources)
+        prices = [p for p in (base.electricity, base.electricity_usd) if p]
+        show((*prices, base.co2, base.pue, base.utilisation, base.years), sources=sources)
         click.echo(
             "prices are of the day each machine names; yours: llar plan machines --write", err=True
         )

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import product
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
 from ..output import json_option, print_json
-from .output import notes, show, sources_option, table
+from .output import notes, sources_option
 
 if TYPE_CHECKING:
-    from ...plan.hardware.fit import Fit
-    from ...plan.hardware.machines import Machine
-    from ...plan.memory.formats import Format
-    from ...plan.memory.running import Running
-    from ...plan.memory.weights import Weights
     from ...plan.shape import Shape
 
-OVERVIEW = ("fp16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
-USUAL = 8192  # tokens of context, where the model has as many and nothing is said
-K = 1024  # what "k" means in a number of tokens of context
+
+_RUNNING = ("contexts", "users", "cache", "cache_k", "cache_v", "imatrix")
+_ADAPTERS = ("rank", "targets")
+_TRAINING = ("batch", "sequence", "checkpointing", "optimiser", "recipe", *_ADAPTERS)
 
 
 @click.command()
@@ -60,12 +55,12 @@ K = 1024  # what "k" means in a number of tokens of context
     help="The memory of training it so, instead.",
 )
 @click.option("--batch", metavar="N", help="Sequences in a step of training. [default: 1]")
-@click.option("--sequence", metavar="TOKENS", help="Length of each. [default: 2048]")
+@click.option("--sequence", metavar="TOKENS", help="Length of each; 2k is 2048. [default: 2048]")
 @click.option("--checkpointing", is_flag=True, help="With gradient checkpointing.")
 @click.option(
     "--optimiser",
     metavar="NAME",
-    help="adam, adam8bit, adafactor, sgd or momentum. [default: adam]",
+    help="adam (AdamW too), adam8bit, adafactor, sgd or momentum. [default: adam]",
 )
 @click.option("--rank", metavar="N", help="Of LoRA's adapters. [default: 8]")
 @click.option(
@@ -108,70 +103,99 @@ def memory(
     """Tell the memory a model takes, to run it or to train it, and whether it fits.
 
     MODEL is a name, a GGUF or safetensors file, a model's folder, a config.json, or numbers:
-    layers=32,hidden=4096,heads=32,kv_heads=8,ffn=14336,vocabulary=128256. Nothing is downloaded
-    and no model needs to be installed.
+    layers=32,hidden=4096,heads=32,kv_heads=8,ffn=14336,vocabulary=128256. A size alone, 405B,
+    tells the weights. Nothing is downloaded and no model needs to be installed.
     """
+    _check(ctx)
+    parameters = _size(ctx, model)
+    if parameters:
+        from .memory_size import Size
+
+        _print(Size(parameters, formats, imatrix=imatrix), None, sources, as_json)
+        return
     from ...plan.shapes.resolve import resolve
 
-    running = {
-        "--context": contexts,
-        "--users": users,
-        "--cache": cache,
-        "--cache-k": cache_k,
-        "--cache-v": cache_v,
-        "--imatrix": imatrix,
-    }
-    adapters = {"--rank": rank, "--targets": targets}
-    training = {
-        "--batch": batch,
-        "--sequence": sequence,
-        "--checkpointing": checkpointing,
-        "--optimiser": optimiser,
-        "--recipe": recipe,
-        **adapters,
-    }
-    if compat:
-        others = {"--train": method, "--format": formats, "--machine": machines}
-        _refuse({**others, **running, **training}, "is nothing the calculator knows")
-    if method:
-        _refuse(running, "is of running a model, not of --train")
-        _refuse(adapters if method == "full" else {}, "is of adapters, not of --train full")
-    else:
-        _refuse(training, "needs --train")
     shape = resolve(ctx.obj, model)
     if compat:
-        answer: _Answer = _Calculator(shape)
+        from .memory_compat import Calculator
+
+        answer: _Answer = Calculator(shape)
     elif method:
-        chosen = {"optimiser": optimiser, "targets": targets, "recipe": recipe}
+        from .memory_train import Training
+
         numbers = {"batch": batch, "sequence": sequence, "rank": rank}
-        answer = _Training(ctx, shape, method, formats, machines, checkpointing, chosen, numbers)
+        names = {"optimiser": optimiser, "targets": targets, "recipe": recipe}
+        given = _numbers(numbers) | {k: v.lower() for k, v in names.items() if v is not None}
+        answer = Training(ctx, shape, method, formats, machines, checkpointing, given)
     else:
-        types = (cache_k or cache or "f16", cache_v or cache or "f16")
-        answer = _Runs(ctx, shape, formats, contexts, users, types, machines, imatrix=imatrix)
+        from .memory_run import Runs
+
+        both = "f16" if cache is None else cache
+        types = (both if cache_k is None else cache_k, both if cache_v is None else cache_v)
+        answer = Runs(ctx, shape, formats, contexts, users, types, machines, imatrix=imatrix)
+    _print(answer, shape, sources, as_json)
+
+
+class _Answer(Protocol):
+    """What a question gives: something to print and something for programs."""
+
+    def json(self) -> dict[str, Any]: ...
+
+    def show(self, *, sources: bool) -> None: ...
+
+
+def _print(answer: _Answer, shape: Shape | None, sources: bool, as_json: bool) -> None:
+    """The answer, below what was understood of the model."""
     if as_json:
-        print_json({"model": _summary(shape), **answer.json()})
+        print_json({**({"model": _summary(shape)} if shape else {}), **answer.json()})
         return
-    click.secho(_headline(shape), bold=True)
-    notes(shape.assumed, label="assumed")
+    if shape:
+        click.secho(_headline(shape), bold=True)
+        notes(shape.assumed, label="assumed")
     answer.show(sources=sources)
 
 
-def _refuse(options: dict[str, Any], why: str) -> None:
+def _size(ctx: click.Context, model: str) -> int:
+    """The parameters of a model that is named by its size alone, "405B"; 0 for another name."""
+    from ...plan.memory.by_size import size_of
+
+    parameters = size_of(model)
+    if parameters:
+        others = ("method", "compat", "machines", *_RUNNING, *_TRAINING)
+        names = tuple(n for n in others if n != "imatrix")
+        _refuse(ctx, names, f"needs the model itself; {model.strip()} tells its weights only")
+    return parameters
+
+
+def _check(ctx: click.Context) -> None:
     """Refuse options that would have no effect."""
-    for name, value in options.items():
-        if value:
-            raise click.UsageError(f"{name} {why}")
+    asked = ctx.params
+    if asked["compat"]:
+        others = ("method", "formats", "machines", *_RUNNING, *_TRAINING)
+        _refuse(ctx, others, "is nothing the calculator knows")
+    if asked["method"]:
+        _refuse(ctx, _RUNNING, "is of running a model, not of --train")
+        if asked["method"] == "full":
+            _refuse(ctx, _ADAPTERS, "is of adapters, not of --train full")
+    else:
+        _refuse(ctx, _TRAINING, "needs --train")
 
 
-def _tokens(text: str, what: str) -> int:
-    from ...errors import PlanError
-    from ...plan.units import parse_count
+def _refuse(ctx: click.Context, names: Sequence[str], why: str) -> None:
+    for option in ctx.command.params:
+        if option.name in names and ctx.params[option.name] not in (None, False, ()):
+            raise click.UsageError(f"{option.opts[0]} {why}")
 
-    number, thousands = (text[:-1], K) if text[-1:] in ("k", "K") else (text, 1)
-    found = parse_count(number, what) * thousands
-    if not found:
-        raise PlanError(f"{what} is 0; expected a whole number of 1 or more")
-    return found
+
+def _numbers(texts: dict[str, str | None]) -> dict[str, Any]:
+    """Those that are given, as numbers; a sequence has the length of a context."""
+    from ...plan.units import parse_context, parse_number
+
+    return {
+        name: (parse_context if name == "sequence" else parse_number)(text, f"the {name}")
+        for name, text in texts.items()
+        if text is not None
+    }
 
 
 def _summary(shape: Shape) -> dict[str, Any]:
@@ -199,251 +223,3 @@ def _headline(shape: Shape) -> str:
         f"{shape.name} ({shape.architecture}): {shape.parameters:,} parameters{active}; "
         f"{shape.layers} layers, {shape.hidden:,} wide, {heads}, vocabulary {shape.vocabulary:,}"
     )
-
-
-class _Answer:
-    """What one of the three questions gives: something to print and something for programs."""
-
-    def json(self) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def show(self, *, sources: bool) -> None:
-        raise NotImplementedError
-
-
-class _Calculator(_Answer):
-    """Hugging Face's calculator's table, and the truth below it."""
-
-    def __init__(self, shape: Shape) -> None:
-        from ...plan.memory.formats import parse_format
-        from ...plan.memory.hf_calculator import table as calculate
-        from ...plan.memory.weights import weights
-
-        self._table = calculate(shape)
-        self._truth = {n: weights(shape, parse_format(n)) for n in ("fp32", "fp16")}
-
-    def json(self) -> dict[str, Any]:
-        return {"hf_calculator": self._table, "truth": {n: w.total for n, w in self._truth.items()}}
-
-    def show(self, *, sources: bool) -> None:
-        from ...plan.memory.hf_calculator import printed
-
-        head = ("dtype", "largest layer", "total size", "training with Adam")
-        table(head, [row.printed() for row in self._table.rows], right=(1, 2, 3))
-        click.echo()
-        stages = [
-            (row.dtype, *(printed(size) for size in (
-                row.stages.model, row.stages.gradients, row.stages.backward, row.stages.step)))
-            for row in self._table.rows if row.stages
-        ]  # fmt: skip
-        table(("dtype", "model", "gradients", "backward", "optimiser step"), stages,
-              right=(1, 2, 3, 4))  # fmt: skip
-        click.echo()
-        show(self._table.figures, sources=sources)
-        click.echo("\nWhat the weights really take, with the output head:")
-        show([w.figures[0] for w in self._truth.values()], sources=sources)
-
-
-class _Run:
-    """One format, context and number of users."""
-
-    def __init__(
-        self, shape: Shape, fmt: Format, context: int, users: int, cache: tuple[str, str],
-        machines: Sequence[Machine],
-    ) -> None:  # fmt: skip
-        from ...plan.hardware.fit import fit
-        from ...plan.memory.running import running
-        from ...plan.memory.weights import weights
-
-        self.format = fmt.name
-        self.context = context
-        self.users = users
-        self.weights: Weights = weights(shape, fmt)
-        self.running: Running = running(shape, fmt, context, users, k=cache[0], v=cache[1])
-        self.fits: list[Fit] = [fit(shape, fmt, self.running, m) for m in machines]
-
-    def json(self) -> dict[str, Any]:
-        about = self.weights
-        return {
-            "format": self.format,
-            "context": self.context,
-            "users": self.users,
-            "weights": {
-                "total": about.total,
-                "bits_per_weight": about.bits_per_weight,
-                "parts": dict(about.parts),
-                "read_per_token": about.read_per_token,
-                "notes": about.notes,
-            },
-            "running": self.running,
-            "machines": self.fits,
-        }
-
-
-class _Runs(_Answer):
-    """Every combination asked for: one is shown with its formulas, several as a table."""
-
-    def __init__(
-        self,
-        ctx: click.Context,
-        shape: Shape,
-        formats: Sequence[str],
-        contexts: Sequence[str],
-        users: Sequence[str],
-        cache: tuple[str, str],
-        machines: Sequence[str],
-        *,
-        imatrix: bool,
-    ) -> None:
-        from ...plan.memory.formats import parse_format
-
-        stored = ("stored",) if any(t.type for t in shape.tensors) else ()
-        names = formats or (*stored, *OVERVIEW)
-        kinds = [parse_format(name, imatrix=imatrix) for name in names]
-        most = min(USUAL, shape.context or USUAL)
-        self._shape = shape
-        self._machines = [_machine(ctx, name) for name in machines or ("this",)]
-        lengths = [_tokens(text, "the context") for text in contexts] or [most]
-        people = [_tokens(text, "the number of users") for text in users] or [1]
-        self.runs = [
-            _Run(shape, fmt, context, count, cache, self._machines)
-            for fmt, context, count in product(kinds, lengths, people)
-        ]
-
-    def json(self) -> dict[str, Any]:
-        return {"runs": [run.json() for run in self.runs]}
-
-    def show(self, *, sources: bool) -> None:
-        longest = max(run.context for run in self.runs)
-        if self._shape.context and longest > self._shape.context:
-            notes([f"{longest:,} tokens are more than the model was made for "
-                   f"({self._shape.context:,})"])  # fmt: skip
-        if len(self.runs) == 1:
-            self._one(self.runs[0], sources=sources)
-        else:
-            self._several()
-
-    def _one(self, run: _Run, *, sources: bool) -> None:
-        click.echo()
-        show(run.running.figures, title=f"Running it in {run.format}, {_for_whom(run)}",
-             sources=sources)  # fmt: skip
-        notes((*run.weights.notes, *run.running.notes))
-        for found in run.fits:
-            click.echo()
-            show(
-                found.figures,
-                title=f"On {found.machine}: {_verdict(found, self._shape.layers)}",
-                sources=sources,
-            )
-            notes(found.notes)
-
-    def _several(self) -> None:
-        from ...plan.units import size
-
-        click.echo()
-        head = ["format", "bits", "context", "users", "weights", "KV cache", "other", "total"]
-        rows = []
-        for run in self.runs:
-            r = run.running
-            other = r.total - run.weights.total - r.kv
-            cells = [run.format, f"{run.weights.bits_per_weight:.2f}", f"{run.context:,}",
-                     f"{run.users:,}", size(run.weights.total), size(r.kv), f"~{size(other)}",
-                     f"~{size(r.total)}"]  # fmt: skip
-            rows.append(cells + [_brief(found, self._shape.layers) for found in run.fits])
-        table([*head, *(m.called for m in self._machines)], rows, right=range(1, 8))
-        notes(dict.fromkeys(n for run in self.runs for n in run.weights.notes))
-        click.echo("formulas: give one --format, one --context and one --users", err=True)
-
-
-class _Training(_Answer):
-    """What training takes, and where that fits."""
-
-    def __init__(
-        self,
-        ctx: click.Context,
-        shape: Shape,
-        method: str,
-        formats: Sequence[str],
-        machines: Sequence[str],
-        checkpointing: bool,
-        chosen: dict[str, str | None],
-        numbers: dict[str, str | None],
-    ) -> None:
-        from ...plan.memory.formats import parse_format
-        from ...plan.memory.training import training
-
-        if len(formats) > 1:
-            raise click.UsageError("--train takes one --format")
-        given: dict[str, Any] = {name: value for name, value in chosen.items() if value}
-        for name, text in numbers.items():
-            if text:
-                given[name] = _tokens(text, f"the {name}")
-        fmt = parse_format(formats[0]) if formats else None
-        self._machines = [_machine(ctx, name) for name in machines or ("this",)]
-        self._found = training(shape, method, fmt, checkpointing=checkpointing, **given)
-
-    def _fits(self) -> Iterator[tuple[str, bool, float]]:
-        for machine in self._machines:
-            left = machine.usable_memory - self._found.peak.value
-            yield machine.called, left >= 0, left
-
-    def json(self) -> dict[str, Any]:
-        fits = [{"machine": n, "fits": f, "left": left} for n, f, left in self._fits()]
-        return {"training": self._found, "machines": fits}
-
-    def show(self, *, sources: bool) -> None:
-        from ...plan.units import size
-
-        about = self._found
-        how = f"{about.method}, {about.optimiser}, weights in {about.format.name}, {about.recipe}"
-        title = f"Training it ({how}): {about.parameters:,} parameters trained"
-        click.echo()
-        show(about.things, title=title, sources=sources)
-        click.echo()
-        show((*about.stages, about.peak), title="By stage", sources=sources)
-        notes(about.notes)
-        click.echo()
-        for name, fits, left in self._fits():
-            what = (
-                f"fits, {size(left)} left" if fits else f"does not fit, {size(-left)} are missing"
-            )
-            click.echo(f"On {name}: {what}")
-
-
-def _machine(ctx: click.Context, name: str) -> Machine:
-    from ...plan.hardware.here import here
-    from ...plan.hardware.machines import find
-
-    if name.strip().lower() == "this":
-        return here(ctx.obj).machine
-    return find(ctx.obj, name)
-
-
-def _for_whom(run: _Run) -> str:
-    each = f"{run.context:,} tokens of context"
-    return each if run.users == 1 else f"{each} for each of {run.users:,} users"
-
-
-def _verdict(found: Fit, layers: int) -> str:
-    from ...plan.units import size
-
-    if found.how == "whole":
-        return f"fits, {size(found.left)} left"
-    if found.how == "partly" and found.place is not None:
-        return f"does not fit whole; {_split(found, layers)}"
-    return f"does not fit, {size(-found.left)} are missing"
-
-
-def _brief(found: Fit, layers: int) -> str:
-    if found.how == "no":
-        return "no"
-    rate = f", ~{found.decode:,.3g} tokens/s" if found.decode else ""
-    return ("fits" if found.how == "whole" else _split(found, layers)) + rate
-
-
-def _split(found: Fit, layers: int) -> str:
-    from ...plan.units import size
-
-    if found.place is None:
-        return "partly"
-    return f"{found.place.layers} of {layers} layers on it, {size(found.place.ram)} in RAM"

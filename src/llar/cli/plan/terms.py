@@ -25,7 +25,10 @@ _OPTIONS = (
         "--eur-per-usd", metavar="RATE",
         help="Euros that one dollar costs, where prices are in both; never assumed.",
     ),
-    click.option("--electricity", metavar="PRICE", help="Of one kWh, in --currency."),
+    click.option(
+        "--electricity", metavar="PRICE",
+        help="Of one kWh, in --currency (default: a published average, which is named).",
+    ),
     click.option("--co2", metavar="GRAMS", help="Of CO2 in one kWh."),
     click.option("--country", metavar="NAME", help="Take the CO2 of its electricity."),
     click.option("--pue", metavar="N", help="Power of the building over power of its machines."),

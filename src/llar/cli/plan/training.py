@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ...config import Config
     from ...plan.costs.counting import Count
     from ...plan.costs.pretraining import Training
+    from ...plan.hardware.machines import Machine
     from ...plan.shape import Shape
 
 
@@ -79,8 +81,8 @@ def training(
     """
     from ...plan.costs import pretraining
     from ...plan.costs.money import decimal, share
+    from ...plan.costs.training_memory import memory
     from ...plan.hardware import machines
-    from ...plan.units import parse_count
 
     if published:
         _published(sources, as_json)
@@ -92,20 +94,17 @@ def training(
     counted, trained = _tokens(config, tokens, datasets, epochs, tokenizer)
     shape, parameters, name = _model(config, model)
     adapter = pretraining.adapters(shape, rank, used=True) if shape and how != "full" else 0
+    length = _length(sequence)
     operations = pretraining.flops(
         parameters,
         trained,
         method=how,
         adapter=adapter,
         shape=shape,
-        sequence=parse_count(sequence, "--sequence") if sequence else 0,
+        sequence=length,
     )
     money = given.money()
-    on = machines.find(config, machine)
-    if count is not None:
-        if on.count != 1:
-            raise click.UsageError(f"--count and {machine!r} both say how many")
-        on = on.together(parse_count(count, "--count"))
+    on = _machines(config, machine, count)
     found = pretraining.train(
         f"{name}, {how}, {on.called}",
         operations,
@@ -117,8 +116,34 @@ def training(
         number_type=number_type,
         years=machines.defaults(config).years,
     )
-    hint = [pretraining.optimal(parameters, trained)] if how == "full" else []
+    hint, fits = memory(shape, parameters, on, method=how, rank=rank, sequence=length)
+    found = replace(found, notes=(*fits, *found.notes))
+    hint += [pretraining.optimal(parameters, trained)] if how == "full" else []
     return _print(found, hint, counted, shape, sources, as_json, adapter=how != "full")
+
+
+def _length(sequence: str | None) -> int:
+    """Tokens of an example; 0 where nothing says."""
+    from ...errors import PlanError
+    from ...plan.units import parse_count
+
+    length = parse_count(sequence, "--sequence") if sequence else 0
+    if sequence and not length:
+        raise PlanError(f"--sequence {sequence!r}: an example has at least one token")
+    return length
+
+
+def _machines(config: Config, name: str, count: str | None) -> Machine:
+    """What it is trained on, and how many of it, said in one way."""
+    from ...plan.hardware import machines
+    from ...plan.units import parse_count
+
+    on = machines.find(config, name)
+    if count is None:
+        return on
+    if on.count != 1:
+        raise click.UsageError(f"--count and {name!r} both say how many")
+    return on.together(parse_count(count, "--count"))
 
 
 def _plain(hours: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,17 +21,26 @@ _HEADER = ("context", "threads", "process", "model: predicted", "measured", "err
 
 
 def _numbers(ctx: click.Context, option: click.Parameter, text: str | None) -> tuple[int, ...]:
-    """ "512,2048" as whole numbers."""
-    from ...plan.units import parse_count
+    """ "512,8k" as whole numbers."""
+    from ...plan.units import parse_context, parse_number
 
-    return tuple(parse_count(part, str(option.name)) for part in (text or "").split(",") if part)
+    read = parse_context if option.name == "contexts" else parse_number
+    parts = [] if text is None else text.split(",")
+    return tuple(dict.fromkeys(read(part, str(option.name)) for part in parts))
+
+
+def _percent(ctx: click.Context, option: click.Parameter, value: float) -> float:
+    """The tolerance; one that is no number would be within every error."""
+    if math.isnan(value):
+        raise click.BadParameter("nan is no percentage")
+    return value
 
 
 @click.command()
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option(
     "--contexts", callback=_numbers, metavar="N,N",
-    help="Contexts of a chat model, in tokens (default: 512,2048,8192 as far as it goes).",
+    help="Contexts of a chat model in tokens, 8k is 8192 (default: 512,2k,8k as far as it goes).",
 )  # fmt: skip
 @click.option(
     "--threads", callback=_numbers, metavar="N,N", help="Numbers of threads (default: 1,2)."
@@ -41,7 +51,7 @@ def _numbers(ctx: click.Context, option: click.Parameter, text: str | None) -> t
 )  # fmt: skip
 @click.option(
     "--tolerance", type=click.FloatRange(min=0, max=100), default=5.0, show_default=True,
-    metavar="PERCENT", help="Exit with 4 where a prediction is off by more.",
+    metavar="PERCENT", callback=_percent, help="Exit with 4 where a prediction is off by more.",
 )  # fmt: skip
 @json_option
 @click.pass_context

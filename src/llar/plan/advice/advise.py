@@ -15,17 +15,20 @@ from dataclasses import replace
 from ...config import Config
 from ...models import catalogue
 from ...models.catalogue import CatalogueModel
+from ..amount import amount
 from ..hardware.fit import Fit
 from ..memory.training import training
 from ..units import count, size
 from . import rules
-from .figures import figures, money_text
+from .figures import PRICE, electricity, figures, money_text
 from .records import Advice, Alternative, Reason, Way
 from .rules import Method
 from .situation import Situation
 from .ways import Search, at_once, each, load, pulled, wanted
 
 __all__ = ["NAMES", "advise", "described"]
+
+MANY = 50  # users from which a machine that fails is more than a nuisance; assumption
 
 
 def advise(config: Config, said: Situation, *, on: datetime.date | None = None) -> Advice:
@@ -80,7 +83,10 @@ def _headline(best: Way | None, how: tuple[Method, ...], said: Situation) -> str
             "allowed holds a model, answers in time and keeps to the budget."
         )
     ways = " and ".join(NAMES[m.name] for m in how)
-    return f"{described(best)}, worked with by {ways}."
+    text = f"{described(best)}; way of working: {ways}."
+    if best.tier == 0:
+        return f"No model large enough for the task runs within these limits. The nearest: {text}"
+    return text
 
 
 NAMES = {
@@ -124,10 +130,7 @@ def _reasons(
         yield Reason("limits", _limits(search, said))
         return
     if best.where == "api":
-        yield Reason("cost", (
-            f"{money_text(best.monthly, said)} a month for {said.users:,} users is the least that "
-            "these limits allow for a model of that size"
-        ))  # fmt: skip
+        yield from _sold(best, said)
         return
     entry = search.entry(best)
     task = search.task
@@ -146,8 +149,33 @@ def _reasons(
     if best.where == "buy":
         yield Reason("cost", (
             f"{money_text(best.once, said)} once, {money_text(best.depreciation, said)} a month "
-            "written off"
+            f"written off{_current(search, best, said)}"
         ))  # fmt: skip
+    if best.where == "at hand":
+        yield Reason("cost", f"nothing has to be bought{_current(search, best, said)}")
+
+
+def _current(search: Search, best: Way, said: Situation) -> str:
+    """The electricity of a month, to be appended to what a machine costs."""
+    paid = [f for f in electricity(search.config, search, best, said) if f.name == PRICE]
+    if not paid:
+        return ""
+    return f"; electricity about {amount(paid[0].value, paid[0].unit)} a month"
+
+
+def _sold(best: Way, said: Situation) -> Iterator[Reason]:
+    yield Reason("model", (
+        "providers do not say how large their models are; this one is taken as large enough for "
+        "the task"
+    ))  # fmt: skip
+    yield Reason("languages", (
+        f"nothing here says how well it knows {', '.join(said.languages)}: try it on documents of "
+        "your own"
+    ))  # fmt: skip
+    yield Reason("cost", (
+        f"{money_text(best.monthly, said)} a month for {said.users:,} users is the least that "
+        "these limits allow for a model of that size"
+    ))  # fmt: skip
 
 
 def _format_reason(best: Way, brought: str) -> str:
@@ -194,9 +222,11 @@ def _changes(search: Search, best: Way | None, said: Situation) -> Iterator[str]
         if said.waits and most:
             people = int(said.users * most / load(said))
             yield (
-                f"from about {people:,} users on, {best.machine} no longer serves all who ask "
-                f"at once ({most:,}); then another of it, or a larger one"
+                f"from about {people:,} users on, more than {most:,} ask at once: {best.machine} "
+                f"{search.why_not_more(best, said, most)}; then another of it, or a larger one"
             )
+    if best is None and not said.hardware:
+        yield "if there is a computer already: --hardware this, or its name in llar plan machines"
     if best is None or best.tier < 2:
         yield from _better(search, best, said)
     other = "internal" if said.data in ("personal", "secret") else "secret"
@@ -226,8 +256,8 @@ def _better(search: Search, best: Way | None, said: Situation) -> Iterator[str]:
     ):
         if changed.latency < said.latency or changed == said:
             continue
-        found = search.best(changed)
-        if found and found.tier > (best.tier if best else 0):
+        found = search.best(changed, least=best.tier + 1 if best else 1)
+        if found:
             yield f"{what}: {_said(found, said)}"
 
 
@@ -295,10 +325,18 @@ def _warnings(
     if search.passages > rules.MANY:
         yield (
             f"{search.passages:,} passages are many for one machine's index "
-            f"({size(search.index)} of RAM): plan with a Qdrant cluster"
+            f"({size(search.index)} of RAM): measure the search at that size first; several "
+            "machines take a Qdrant cluster"
         )
     if best is None:
         return
+    if best.where != "api" and best.copies == 1 and said.users >= MANY:
+        yield (
+            f"nothing takes over from one machine when it fails; for {said.users:,} users plan a "
+            "second, and people's time for both (llar plan cost --hours-per-month)"
+        )
+    if best.where == "api":
+        yield "providers change prices and withdraw models: a contract, and a second one to turn to"
     if best.tier == 0:
         yield (
             f"{best.model} is too small to rely on for this task; it is the best these limits "
@@ -309,7 +347,7 @@ def _warnings(
     if best.where != "api" and not best.named:
         yield (
             f"{best.model} is called multilingual; try it in {', '.join(said.languages)} before "
-            "anything is bought"
+            "anything depends on it"
         )
     if any(m.name == "fine-tuning" for m in how) and best.where != "api":
         held = search.candidate(search.entry(best), best.format, each(best, said))

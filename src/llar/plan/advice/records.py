@@ -30,7 +30,7 @@ class Way:
     once: float  # to buy it
     monthly: float  # rent or what a provider charges; without electricity
     depreciation: float  # a month of what was bought
-    tier: int  # how the model's size suits the task, see advice_rules.tier
+    tier: int  # how the model's size suits the task, see rules.tier
     named: bool  # its makers name the languages
     context: int  # tokens of a request
 

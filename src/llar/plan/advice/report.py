@@ -46,7 +46,7 @@ def _lines(advice: Advice) -> Iterator[str]:
     yield ""
     yield f"**{_cell(advice.headline)}**"
     yield from _section("Recommendation", _recommendation(advice))
-    yield from _section("Why", [f"- {r.about}: {_cell(r.text)}" for r in advice.reasons])
+    yield from _section("Why", [f"- **{r.about}**: {_cell(r.text)}" for r in advice.reasons])
     yield from _section("Mind", [f"- {_cell(w)}" for w in advice.warnings])
     yield from _section("What would change it", [f"- {_cell(c)}" for c in advice.changes])
     rows = [(a.name, a.why_not) for a in advice.alternatives]

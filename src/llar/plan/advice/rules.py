@@ -27,8 +27,9 @@ WHY_PLACES: Mapping[str, str] = {
     "public": "public documents may be processed anywhere",
     "internal": "internal documents may go to a provider under contract",
     "personal": (
-        "personal data does not go to a provider of models; a rented machine takes a data "
-        "processing agreement (GDPR, article 28) and a data centre, not hosts of third parties"
+        "personal data is kept from providers of models, to be on the safe side; a rented machine "
+        "takes a data processing agreement (GDPR, article 28) and a data centre, not hosts of "
+        "third parties"
     ),
     "secret": "secret documents stay in the building: no provider, and no rented machine",
 }
@@ -48,13 +49,14 @@ class Task:
     written: int  # tokens written for each
     facts: bool  # it needs what stands in the documents, so that they must be searched
     tuned_from: int  # examples from which a fine-tuning is worth it; 0: never
+    each: bool = False  # every document is a request of its own
 
 
 TASKS: Mapping[str, Task] = {
     "questions": Task(3e9, 7e9, 4096, 900, 200, facts=True, tuned_from=0),
     "chat": Task(6e9, 12e9, 8192, 3000, 300, facts=True, tuned_from=0),
-    "classify": Task(0.9e9, 3e9, 4096, 1500, 20, facts=False, tuned_from=500),
-    "extract": Task(3e9, 7e9, 8192, 4000, 300, facts=False, tuned_from=500),
+    "classify": Task(0.9e9, 3e9, 4096, 1500, 20, facts=False, tuned_from=500, each=True),
+    "extract": Task(3e9, 7e9, 8192, 4000, 300, facts=False, tuned_from=500, each=True),
     "write": Task(6e9, 12e9, 8192, 1500, 800, facts=False, tuned_from=100),
     "sql": Task(6e9, 12e9, 8192, 2000, 150, facts=False, tuned_from=1000),
 }

@@ -6,13 +6,13 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import get_args
+from typing import Any, get_args
 
 from ...errors import PlanError
 from ..costs.money import CURRENCIES, Currency, Money, decimal
 from ..units import parse_count
 
-__all__ = ["QUESTIONS", "Question", "Situation", "situation"]
+__all__ = ["QUESTIONS", "Question", "Situation", "checked", "situation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ QUESTIONS = (
     )),
     Question("documents", "How many documents are there?", "100", about="a number"),
     Question("pages", "How many pages has one, on average?", "10", about="a number"),
-    Question("languages", "In which languages?", "en", about="codes: en,es,ca,hu"),
+    Question("languages", "In which languages?", "en", about="codes, by commas: en,es,ca,hu"),
     Question("latency", "How many seconds may pass before an answer begins?", "10",
              about="seconds; 600 and more: nobody waits for it"),
     Question("once", "How much may be spent once?", "any", about="an amount, 0, or any"),
@@ -100,7 +100,7 @@ def situation(
     for key in answers:
         if key not in known:
             raise PlanError(f"there is no question {key!r}; expected one of {', '.join(known)}")
-    said = {key: _said(q, answers.get(key)) for key, q in known.items()}
+    said = {key: checked(q, answers.get(key)) for key, q in known.items()}
     rate = None
     if eur_per_usd is not None:
         rate = decimal(eur_per_usd, "the rate of exchange", least=0.01, most=Decimal(100))
@@ -108,21 +108,27 @@ def situation(
     if currency not in get_args(Currency):
         raise PlanError(f"currency {currency!r}; expected one of {', '.join(CURRENCIES)}")
     return Situation(
-        data=said["data"],
-        users=_number("users", said["users"]),
-        task=said["task"],
-        documents=_number("documents", said["documents"], least=0),
-        pages=_number("pages", said["pages"]),
-        languages=_languages(said["languages"]),
-        latency=float(decimal(said["latency"], "latency", least=0.1, most=Decimal(10**7))),
-        once=_money("once", said["once"]),
-        monthly=_money("monthly", said["monthly"]),
-        hardware=_hardware(said["hardware"]),
-        examples=_number("examples", said["examples"], least=0),
+        **said,
         open_licence=open_licence,
         questions_a_day=float(per_day),
         money=Money(currency, rate),
     )
+
+
+def checked(question: Question, answer: str | None) -> Any:
+    """The answer to one question as the situation holds it; None and "" take the default.
+
+    Raises PlanError for an answer that is missing, unknown or makes no sense.
+    """
+    key, text = question.key, _said(question, answer)
+    if key in _MOST:
+        return _number(key, text, least=1 if key in ("users", "pages") else 0)
+    if key in ("once", "monthly"):
+        return _money(key, text)
+    if key == "latency":
+        return float(decimal(text, "latency", least=0.1, most=Decimal(10**7)))
+    read = {"languages": _languages, "hardware": _hardware}.get(key)
+    return read(text) if read else text
 
 
 def _said(question: Question, answer: str | None) -> str:

@@ -23,13 +23,16 @@ from ..costs.owning import MONTH
 from ..hardware import machines, speed
 from ..hardware.fit import Fit, fit, most_of
 from ..hardware.machines import Machine
+from ..hardware.placing import on_cards
 from ..hardware.speed import Work
 from ..memory.formats import Format, parse_format
 from ..memory.running import Running, running
+from ..memory.weights import weights
 from ..shape import Shape
 from ..shapes.resolve import resolve
 from ..units import size
 from . import rules
+from .places import Place, Places, within
 from .records import Way
 from .situation import Situation
 
@@ -48,19 +51,9 @@ class Candidate:
     format: Format
     work: Work
     needed: Running
+    cards: int  # bytes of it that have to be on GPUs, one or several; the rest is beside them
     parameters: int
     size: float  # of a dense model it compares with, in parameters
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A machine in one of the ways one can have it. Amounts in the situation's currency."""
-
-    where: str
-    machine: Machine
-    once: float
-    monthly: float
-    depreciation: float
 
 
 def at_once(said: Situation) -> int:
@@ -91,8 +84,8 @@ class Search:
         self.config = config
         self.said = said
         self.task = rules.TASKS[said.task]
-        self._machines = machines.machines(config)
         self._at_hand = [machines.find(config, name) for name in said.hardware]
+        self._places = Places(config, self._at_hand)
         self._known: dict[tuple[str, str, int], Candidate] = {}
         self._works: dict[tuple[str, str], speed.Work] = {}  # the same for any number of users
         self._fits: dict[tuple[str, str, str, int, float], Fit] = {}
@@ -125,12 +118,14 @@ class Search:
             form = parse_format(fmt)
             if key[:2] not in self._works:
                 self._works[key[:2]] = speed.work(shape, form)
+            needed = running(shape, form, self.task.context, users)
             self._known[key] = Candidate(
                 entry,
                 shape,
                 form,
                 self._works[key[:2]],
-                running(shape, form, self.task.context, users),
+                needed,
+                on_cards(weights(shape, form), needed, shape),
                 parameters,
                 like,
             )
@@ -181,17 +176,17 @@ class Search:
     def ways(self, said: Situation, tier: int) -> Iterator[Way]:
         """Every way that does it, with models of one tier."""
         users = at_once(said)
-        places = list(self._places(said))
+        places = list(self._places.of(said))
         for entry in [e for e in self._usable if self.tier(e) == tier]:
             for place in places:
                 copies = self._copies(entry, place, said, users)
-                if copies and _within(place.once * copies, place.monthly * copies, said):
+                if copies and within(place.once * copies, place.monthly * copies, said):
                     yield self._way(entry, place, said, copies)
         if tier == SOLD and "api" in rules.PLACES[said.data] and said.monthly != 0:
-            yield from (w for w in self._sold(said) if _within(w.once, w.monthly, said))
+            yield from (w for w in self._sold(said) if within(w.once, w.monthly, said))
 
     def _copies(
-        self, entry: CatalogueModel, place: _Place, said: Situation, users: int
+        self, entry: CatalogueModel, place: Place, said: Situation, users: int
     ) -> int:  # fmt: skip
         """The fewest machines that do it together; 0 where none of them is enough."""
         for copies in rules.COPIES if place.where in ("buy", "rent") else (1,):
@@ -205,9 +200,12 @@ class Search:
                 break
         return 0
 
-    def best(self, said: Situation) -> Way | None:
-        """The best of them, whose model really has its place; None where there is none."""
-        for tier in (2, 1, 0):
+    def best(self, said: Situation, least: int = 0) -> Way | None:
+        """The best of them, whose model really has its place; None where there is none.
+
+        Only models of a tier of `least` or more.
+        """
+        for tier in range(2, least - 1, -1):
             for way in sorted(self.ways(said, tier), key=lambda way: way.order):
                 if way.where == "api":
                     return way
@@ -249,66 +247,32 @@ class Search:
                 users = min(at_once(said), MOST)
                 held = self.candidate(entry, pulled(entry), users)
                 if not self._does(held, machine, said, users):
-                    yield f"{entry.full_name} on {machine.called}", self._why_slow(held, machine)
+                    yield (
+                        f"{entry.full_name} on {machine.called}",
+                        self._why_slow(held, machine, said, users),
+                    )
                 break
 
     def _size(self, entry: CatalogueModel) -> float:
         self.tier(entry)
         return self._shapes[entry.name][2]
 
-    def _why_slow(self, held: Candidate, machine: Machine) -> str:
-        takes = held.needed.total + (0 if machine.kind == "gpu" else self.index)
-        if takes > machine.usable_memory * (1 - rules.SPARE):
+    def _why_slow(self, held: Candidate, machine: Machine, said: Situation, users: int) -> str:
+        if not self._holds(held, machine):
+            takes = self._takes(held, machine)
             return f"takes {size(takes)}, there are {size(machine.usable_memory)}"
-        step = speed.decode(held.work, machine, self.task.context)
+        step = speed.decode(held.work, machine, self.task.context, users)
         reading = speed.prefill(held.work, machine, self.read)
         if step is None or reading is None:
             return "how fast it would be is not known"
+        if not said.waits:
+            hours = float(self.requests(said).requests) * (reading + self.task.written * step)
+            return f"too slow: a month's requests take {hours / 3600:,.0f} h of its {MONTH}"
+        begins = reading * (users + 1) / 2 + step
+        who = "one user" if users == 1 else f"each of {users:,} at once"
         return (
-            f"too slow: {reading + step:.0f} s until an answer begins and {1 / step:.1f} tokens/s "
-            "for one user"
+            f"too slow: {begins:.0f} s until an answer begins and {1 / step:.1f} tokens/s for {who}"
         )
-
-    def _places(self, said: Situation) -> Iterator[_Place]:
-        for own in self._at_hand:
-            yield _Place("at hand", own, 0.0, 0.0, 0.0)
-        ways = rules.PLACES[said.data]
-        for machine in self._machines.values():
-            for times in rules.COUNTS if machine.kind == "gpu" else (1,):
-                many = machine.together(times)
-                if machine.price is not None and machine.sold and machine.kind in ("gpu", "apple"):
-                    yield from self._bought(many, said)
-                if machine.rent_per_hour is not None and "rent" in ways:
-                    yield from self._rented(many, said)
-
-    def _bought(self, machine: Machine, said: Situation) -> Iterator[_Place]:
-        assert machine.price is not None
-        if said.once == 0:
-            return  # nothing has to be turned into another currency
-        price = Decimal(str(machine.price)) * machine.count
-        paid = said.money.into(price, machine.currency, f"the price of {machine.name}")
-        if machine.kind == "gpu":
-            more = Decimal(rules.AROUND if machine.count <= 2 else rules.AROUND_MORE)
-            paid += said.money.into(more, "USD", "the price of the computer around a card")
-        once = float(paid)
-        if _within(once, 0.0, said):
-            years = machine.years or self._years
-            yield _Place("buy", machine, once, 0.0, once / (years * 12))
-
-    def _rented(self, machine: Machine, said: Situation) -> Iterator[_Place]:
-        assert machine.rent_per_hour is not None
-        if said.monthly == 0:
-            return
-        if said.data == "personal" and rules.STRANGERS in machine.sources.get("rent", ""):
-            return
-        rent = Decimal(str(machine.rent_per_hour)) * machine.count * MONTH
-        monthly = float(said.money.into(rent, machine.currency, f"the rent of {machine.name}"))
-        if _within(0.0, monthly, said):
-            yield _Place("rent", machine, 0.0, monthly, 0.0)
-
-    @cached_property
-    def _years(self) -> float:
-        return machines.defaults(self.config).years.value
 
     def most(self, way: Way, said: Situation) -> int:
         """Users at once that a way serves in time, with contexts of their own."""
@@ -319,10 +283,26 @@ class Search:
             )
         )  # fmt: skip
 
+    def why_not_more(self, way: Way, said: Situation, most: int) -> str:
+        """What a way's machine lacks for one more user at once than the `most` of all copies."""
+        users = most // way.copies + 1
+        held = self.candidate(self.entry(way), way.format, users)
+        if not self._holds(held, self.machine(way)):
+            return f"then lacks memory, of which {rules.SPARE:.0%} stays free"
+        return "then begins its answers too late, or writes them too slowly"
+
+    def _holds(self, held: Candidate, machine: Machine) -> bool:
+        return self._takes(held, machine) <= machine.usable_memory * (1 - rules.SPARE)
+
+    def _takes(self, held: Candidate, machine: Machine) -> int:
+        """Bytes in a machine's memory; beside a GPU there is other RAM for the rest."""
+        if machine.kind == "gpu":
+            return held.cards + held.needed.buffers * (machine.count - 1)
+        return held.needed.total + self.index
+
     def _does(self, held: Candidate, machine: Machine, said: Situation, users: int) -> bool:
         """Whether a machine probably holds a model and is fast enough; `fit` then tells surely."""
-        index = 0 if machine.kind == "gpu" else self.index  # beside a card there is other RAM
-        if held.needed.total + index > machine.usable_memory * (1 - rules.SPARE):
+        if not self._holds(held, machine):
             return False
         step = speed.decode(held.work, machine, self.task.context, users)
         reading = speed.prefill(held.work, machine, self.read)
@@ -333,9 +313,9 @@ class Search:
         seconds = float(self.requests(said).requests) * (reading + self.task.written * step)
         return seconds <= float(MONTH) * 3600 * (1 - rules.SPARE)
 
-    def _way(self, entry: CatalogueModel, place: _Place, said: Situation, copies: int) -> Way:
+    def _way(self, entry: CatalogueModel, place: Place, said: Situation, copies: int) -> Way:
         return Way(
-            where=place.where,  # type: ignore[arg-type]  # _places makes no other
+            where=place.where,
             model=entry.full_name,
             format=parse_format(pulled(entry)).name,
             machine=place.machine.called,
@@ -413,9 +393,3 @@ def pulled(entry: CatalogueModel) -> str:
         if found:
             return found[1].upper()
     return "Q4_K_M"
-
-
-def _within(once: float, monthly: float, said: Situation) -> bool:
-    return (said.once is None or once <= float(said.once)) and (
-        said.monthly is None or monthly <= float(said.monthly)
-    )

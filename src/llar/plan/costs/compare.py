@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from ..amount import money
 from ..figure import Figure
 from ..units import count
 from .money import Money
@@ -167,7 +168,10 @@ def break_even(mine: Option, other: Option, workload: Workload) -> BreakEven:
             why = [f"longer than the {life:,.3g} months over which the machine is written off"]
     else:
         months = never
-        how = f"never: running it costs {running:,.2f} a month, the other {other.monthly:,.2f}"
+        how = (
+            f"never: running it costs {money(float(running))} a month, the other "
+            f"{money(float(other.monthly))}"
+        )
         why = [how]
     total = months * float(workload.tokens)
     level, level_how, level_why = _level(mine, other, workload)

@@ -17,7 +17,7 @@ from ..figure import Figure
 from ..hardware import machines
 from .money import Money, decimal
 
-__all__ = ["Power", "consumption", "emission", "grids", "power"]
+__all__ = ["Power", "assumed", "consumption", "emission", "grids", "power"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,12 @@ def power(
     """The defaults of machines.toml, with what is given in their place.
 
     `electricity` is per kWh in the currency of the result, `grams` are of CO2 per kWh, `country`
-    takes them from grids.toml. Raises PlanError for an unknown country, values out of range, and
-    a price whose currency needs a rate; where it need not be `priced`, that price is None.
+    takes them from grids.toml. Without a price, results in dollars take the default in dollars, or
+    the one in euros where a rate is given. Raises PlanError for an unknown country, values out of
+    range, and a price whose currency needs a rate; where it need not be `priced`, that is None.
     """
     known = machines.defaults(config)
-    price = _price(known.electricity, money, electricity, priced)
+    price = _price(known, money, electricity, priced)
     if grams is not None and country:
         raise PlanError("CO2 per kWh is given twice: as grams and by its country")
     co2 = grids(country) if country else known.co2
@@ -60,11 +61,27 @@ def power(
     return Power(price, co2, Figure("power usage effectiveness", float(checked), "", "given"))
 
 
-def _price(known: Figure, money: Money, given: Decimal | None, priced: bool) -> Figure | None:
+def assumed(price: Figure | None) -> list[str]:
+    """That a price of electricity is none of the user's own, in words; nothing where it is."""
+    if price is None or price.exact:
+        return []
+    return [
+        f"electricity is taken at {price.value:.4g} {price.unit}, by"
+        f" {price.source.partition(':')[0]}; yours: --electricity PRICE"
+    ]
+
+
+def _price(
+    defaults: machines.Defaults, money: Money, given: Decimal | None, priced: bool
+) -> Figure | None:
     if given is not None:
         rate = decimal(given, "the price of electricity", most=Decimal(100))
         return Figure("price of electricity", float(rate), f"{money.currency}/kWh", "given")
+    known = defaults.electricity
     currency = known.unit.partition("/")[0]
+    if currency != money.currency == "USD" and money.eur_per_usd is None:
+        known = defaults.electricity_usd or known
+        currency = known.unit.partition("/")[0]
     if not priced and currency != money.currency and money.eur_per_usd is None:
         return None
     default = decimal(known.value, "the price of electricity")

@@ -19,12 +19,12 @@ from importlib import resources
 from typing import Literal, get_args
 
 from ...errors import PlanError
-from ..amount import brief
+from ..amount import amount, brief
 from ..figure import Figure
 from ..hardware.machines import Machine
 from ..shape import Shape
 from ..units import count
-from .energy import Power, consumption, emission
+from .energy import Power, assumed, consumption, emission
 from .money import Money
 from .rates import plain
 
@@ -208,7 +208,7 @@ def train(
     wall = hours.value / machine.count
     rows.append(
         Figure("Time", wall, "h",
-               f"{brief(hours.value)} GPU h / {machine.count:,} = {brief(wall / 24)} days",
+               f"{brief(hours.value)} GPU h / {machine.count:,} = {amount(wall / 24, 'days')}",
                exact=hours.exact)
     )  # fmt: skip
     rows += _paid(machine, hours, money, years, notes)
@@ -220,6 +220,7 @@ def train(
     rows.append(energy)
     if power.price is not None:
         rows.append(_electricity(energy, power.price, money))
+        notes += assumed(power.price)
     else:
         notes.append(
             "electricity is not priced: its default price is in another currency; give"

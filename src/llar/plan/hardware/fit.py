@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from ...errors import PlanError
 from ..figure import Figure
@@ -14,8 +13,9 @@ from ..memory.running import Running, running
 from ..memory.weights import Weights, weights
 from ..shape import Shape
 from ..units import size
-from . import speed
+from . import placing, speed
 from .machines import Machine
+from .placing import How, Place, on_cards, placed
 from .speed import Work
 
 __all__ = ["WANTED", "Fit", "fit"]
@@ -23,21 +23,9 @@ __all__ = ["WANTED", "Fit", "fit"]
 WANTED = 10.0  # tokens/s that each user should get: about twice as fast as people read
 PROMPT = 1000  # tokens whose time to the first token is told, where nothing else is asked
 _HOST = 41.6e9  # bytes/s of RAM beside a GPU where nothing states it: two channels of DDR4-2666
+_BUS = 25e9  # bytes/s from that RAM to the GPU: PCIe 4.0 x16, 31.5 GB/s less what it keeps itself
 _MOST = 100_000  # users that are looked for
 _LONGEST = 2**20  # tokens that are looked for where nothing states the model's context
-_PLACING = "llama.cpp src/llama-model.cpp: whole layers, the last ones first, the head at the end"
-
-How = Literal["whole", "partly", "no"]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What lies in a GPU's memory and what in the RAM beside it. Sizes in bytes."""
-
-    layers: int  # on the GPUs
-    head: bool  # on the GPUs
-    gpu: int  # bytes there, of all of them together
-    ram: int  # bytes in the RAM
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,27 +75,14 @@ def fit(
     least, `prompt` the tokens whose time to the first token is told (1,000, or less where the
     context is shorter). Raises PlanError for numbers that make no sense.
     """
-    if not (math.isfinite(wanted) and 0 < wanted < 1e9):
-        raise PlanError(f"wanted tokens/s are {wanted!r}; expected a number above 0")
-    prompt = min(PROMPT, needed.context) if prompt is None else prompt
-    if not 1 <= prompt <= needed.context:
-        raise PlanError(
-            f"a prompt of {prompt:,} tokens; expected 1 to the context's {needed.context:,}"
-        )
+    prompt = _checked(needed, wanted, prompt)
     sizes = weights(shape, fmt)
     done = speed.work_of(shape, sizes, needed.k, needed.v)
     card = machine.kind == "gpu" and not shape.encoder
-    place = _place(shape, sizes, needed, machine) if card else None
-    how = _how(place, shape, needed, machine)
-    rates = _Rates(done, machine, place if how == "partly" else None)
-
-    def holds(context: int, users: int) -> bool:
-        more = again(shape, fmt, needed, context, users)
-        if card:
-            whole = _place(shape, sizes, more, machine)
-            return whole.head and whole.layers == shape.layers
-        return more.total <= machine.usable_memory
-
+    place = placed(shape, sizes, needed, machine) if card else None
+    how = placing.how(place, shape, needed, machine)
+    rates = _Rates(done, machine, place if how == "partly" else None, needed.ubatch)
+    holds = _holding(shape, fmt, needed, machine, sizes if card else None)
     runs = how != "no" and not shape.encoder
     by_memory = _by_memory(how, needed, holds) if runs else 0
     by_speed = rates.users(needed.context, wanted) if runs else None
@@ -118,7 +93,7 @@ def fit(
     next_one = rates.step(prompt, 1) if runs else None
     takes = needed.total
     if card:  # each works with buffers of its own
-        takes = _on_cards(sizes, needed, shape) + needed.buffers * (machine.count - 1)
+        takes = on_cards(sizes, needed, shape) + needed.buffers * (machine.count - 1)
     found = Fit(
         machine=machine.called,
         how=how,
@@ -139,7 +114,36 @@ def fit(
         figures=(),
         notes=tuple(_notes(shape, machine, how, place, wanted, by_memory, by_speed)),
     )
-    return replace(found, figures=tuple(_figures(found, machine, done, needed, wanted)))
+    return replace(
+        found, figures=tuple(_figures(found, machine, done, needed, wanted, rates.sending(prompt)))
+    )
+
+
+def _checked(needed: Running, wanted: float, prompt: int | None) -> int:
+    """The tokens of the prompt; PlanError for numbers that make no sense."""
+    if not (math.isfinite(wanted) and 0 < wanted < 1e9):
+        raise PlanError(f"wanted tokens/s are {wanted!r}; expected a number above 0")
+    prompt = min(PROMPT, needed.context) if prompt is None else prompt
+    if not 1 <= prompt <= needed.context:
+        raise PlanError(
+            f"a prompt of {prompt:,} tokens; expected 1 to the context's {needed.context:,}"
+        )
+    return prompt
+
+
+def _holding(
+    shape: Shape, fmt: Format, needed: Running, machine: Machine, sizes: Weights | None
+) -> Callable[[int, int], bool]:
+    """Whether a context for so many users fits, as a function; `sizes` where it is on GPUs."""
+
+    def holds(context: int, users: int) -> bool:
+        more = again(shape, fmt, needed, context, users)
+        if sizes is None:
+            return more.total <= machine.usable_memory
+        whole = placed(shape, sizes, more, machine)
+        return whole.head and whole.layers == shape.layers
+
+    return holds
 
 
 def again(shape: Shape, fmt: Format, needed: Running, context: int, users: int) -> Running:
@@ -174,8 +178,9 @@ def _notes(
     if how == "partly" and place:
         known = f" (there are {size(machine.host_memory)})" if machine.host_memory else ""
         yield (
-            f"{place.layers} of {shape.layers} layers fit on the GPU (llama.cpp: --n-gpu-layers "
-            f"{place.layers}); the rest takes {size(place.ram)} of RAM{known}"
+            f"{place.layers} of {shape.layers} layers fit on the GPU, the output head does not "
+            f"(llama.cpp: --n-gpu-layers {place.layers}); the rest takes {size(place.ram)} of "
+            f"RAM{known}"
         )
         if machine.host_bandwidth is None:
             yield "the RAM beside the GPU was taken as 41.6 GB/s, two channels of DDR4-2666"
@@ -189,18 +194,19 @@ def _notes(
             "more memory, no more tokens/s (llama.cpp --split-mode layer)"
         )
     if by_memory and by_speed == 0:
-        yield f"it fits, but nobody gets {wanted:.3g} tokens/s"
+        runs = "it runs, partly from the RAM" if how == "partly" else "it fits"
+        yield f"{runs}, but nobody gets {wanted:.3g} tokens/s"
     yield from machine.notes
 
 
 def _figures(
-    found: Fit, machine: Machine, done: Work, needed: Running, wanted: float
+    found: Fit, machine: Machine, done: Work, needed: Running, wanted: float, sending: float
 ) -> Iterator[Figure]:
     """What a table shows, in the order people ask."""
     kept = machine.memory - machine.usable
     times = f"{machine.count} x " if machine.count > 1 else ""
     spec = machine.sources.get("specifications", "")
-    source = _PLACING if found.place else "llar plan memory, which tells every part of it"
+    source = placing.SOURCE if found.place else "llar plan memory, which tells every part of it"
     yield Figure("memory needed", found.needed, "bytes", _needed_text(found, needed), source,
                  exact=False)  # fmt: skip
     yield Figure("memory there", found.there, "bytes",
@@ -208,9 +214,9 @@ def _figures(
                  exact=False)  # fmt: skip
     yield Figure("memory left", found.left, "bytes", "there - needed", exact=False)
     if found.place and found.how == "partly":
-        yield Figure("layers on the GPU", found.place.layers, "", f"of {done.layers}", _PLACING,
-                     exact=False)  # fmt: skip
-        yield Figure("RAM for the rest", found.place.ram, "bytes", "", _PLACING, exact=False)
+        yield Figure("layers on the GPU", found.place.layers, "", f"of {done.layers}",
+                     placing.SOURCE, exact=False)  # fmt: skip
+        yield Figure("RAM for the rest", found.place.ram, "bytes", "", placing.SOURCE, exact=False)
     if found.how == "no":
         yield Figure("longest context that fits", found.longest_context, "tokens", exact=False)
         return
@@ -218,6 +224,8 @@ def _figures(
         yield _decode(found, machine, done, needed)
     if found.prefill is not None:
         text = speed.prefill_text(done, machine, found.prompt)
+        if sending:
+            text = f"the GPU's time, and {sending:.3g} s in which weights come from the RAM"
         yield Figure(f"tokens/s, reading {found.prompt:,} tokens", found.prefill, "tokens/s", text,
                      speed.SOURCE, exact=False)  # fmt: skip
     if found.first_token is not None:
@@ -244,14 +252,15 @@ def _figures(
             speed.SOURCE,
             exact=False,
         )
-    yield Figure("longest context that fits", found.longest_context, "tokens", "one user",
+    where = ", all of it on the GPU" if found.how == "partly" else ""
+    yield Figure("longest context that fits", found.longest_context, "tokens", f"one user{where}",
                  exact=False)  # fmt: skip
 
 
 def _decode(found: Fit, machine: Machine, done: Work, needed: Running) -> Figure:
     context = needed.context
     if found.how == "partly":
-        text = "time of the layers on the GPU + time of those in RAM"
+        text = "time of the layers on the GPU + time of those and the head in RAM"
     else:
         text = speed.decode_text(done, machine, context, 1)
     return Figure(f"tokens/s, one user, after {context:,} tokens", found.decode or 0.0, "tokens/s",
@@ -273,80 +282,14 @@ def _needed_text(found: Fit, needed: Running) -> str:
     )
 
 
-def _on_cards(sizes: Weights, needed: Running, shape: Shape) -> int:
-    """Bytes GPUs hold when everything is on them: the token embedding stays in RAM.
-
-    Where it is the head as well, the GPU has a copy of it.
-    """
-    return sizes.total - (0 if shape.tied else _embedding(sizes)) + needed.kv + needed.buffers
-
-
-def _embedding(sizes: Weights) -> int:
-    return sum(s for t, _, s in sizes.sizes if t.part in ("token_embd", "position_embd"))
-
-
-def _layers(shape: Shape, sizes: Weights, needed: Running) -> list[int]:
-    """Bytes of each layer with its part of the KV cache."""
-    found = [0] * shape.layers
-    for tensor, _, number in sizes.sizes:
-        if tensor.layer is not None:
-            found[tensor.layer] += number
-    widths = shape.kv_widths or ((1, 1),) * shape.layers
-    windows = shape.windows or (0,) * shape.layers
-    rooms = [
-        (wide + narrow) * (min(needed.context, window) if window else needed.context)
-        for (wide, narrow), window in zip(widths, windows, strict=True)
-    ]
-    every = sum(rooms) or 1
-    return [own + math.ceil(needed.kv * room / every) for own, room in zip(found, rooms,
-                                                                         strict=True)]  # fmt: skip
-
-
-def _place(shape: Shape, sizes: Weights, needed: Running, machine: Machine) -> Place:
-    """What goes on the GPUs: everything, or as many of the last layers as there is room for."""
-    room = machine.usable - needed.buffers  # each card works with buffers of its own
-    layers = _layers(shape, sizes, needed)
-    inside = sum(s for t, _, s in sizes.sizes if t.layer is not None) + needed.kv
-    outside = sizes.total - _embedding(sizes) - (inside - needed.kv)
-    head = outside + (_embedding(sizes) if shape.tied else 0)
-    held = _fill(layers, head, room, machine.count)
-    if held == shape.layers:
-        ram = _embedding(sizes) + needed.process
-        return Place(held, True, inside + head + needed.buffers * machine.count, ram)
-    held = _fill(layers, 0, room, machine.count)
-    taken = sum(layers[shape.layers - held :])
-    gpu = taken + needed.buffers * machine.count if held else 0
-    return Place(held, False, gpu, needed.total - taken)
-
-
-def _fill(layers: list[int], first: int, room: int, cards: int) -> int:
-    """How many of the last layers fit, one card after the other, after `first` bytes on one."""
-    if first > room:
-        return 0
-    used, card, held = first, 1, 0
-    for number in reversed(layers):
-        if used + number > room:
-            card, used = card + 1, 0
-        if card > cards or number > room:
-            break
-        used, held = used + number, held + 1
-    return held
-
-
-def _how(place: Place | None, shape: Shape, needed: Running, machine: Machine) -> How:
-    if place is None:
-        return "whole" if needed.total <= machine.usable_memory else "no"
-    if place.head and place.layers == shape.layers:
-        return "whole"
-    if machine.host_memory and place.ram > machine.host_memory:
-        return "no"
-    return "partly" if place.layers else "no"
-
-
 class _Rates:
     """How fast it goes, also where some layers are in the RAM beside the GPU."""
 
-    def __init__(self, done: Work, machine: Machine, place: Place | None) -> None:
+    def __init__(self, done: Work, machine: Machine, place: Place | None, batch: int) -> None:
+        self._whole = done
+        self._machine = machine
+        self._batch = batch
+        self._sent = 0  # bytes of weights that go to the GPU for each batch of a prompt
         self._parts = [(done, machine)]
         if place is not None:
             share = place.layers / done.layers
@@ -354,35 +297,30 @@ class _Rates:
                 machine, family="cpu", kind="cpu", flops={}, count=1,
                 bandwidth=machine.host_bandwidth or _HOST,
             )  # fmt: skip
-            self._parts = [(_part(done, share), machine), (_part(done, 1 - share), host)]
+            layers = replace(done, dense=done.dense - place.outside)
+            rest = _part(layers, 1 - share)
+            rest = replace(rest, dense=rest.dense + place.outside)
+            self._sent = rest.dense + rest.experts
+            self._parts = [(_part(layers, share), machine), (rest, host)]
 
     def step(self, context: int, users: int) -> float | None:
         """Seconds of one token for each of `users`."""
         return self._sum(speed.decode(w, m, context, users) for w, m in self._parts)
 
     def prefill(self, tokens: int) -> float | None:
-        """Seconds to read a prompt: llama.cpp sends the weights in RAM to the GPU for it."""
-        return speed.prefill(self._whole(), self._parts[0][1], tokens)
+        """Seconds to read a prompt; for each batch llama.cpp sends the GPU the weights in RAM."""
+        reading = speed.prefill(self._whole, self._machine, tokens)
+        return None if reading is None else reading + self.sending(tokens)
+
+    def sending(self, tokens: int) -> float:
+        """Seconds of it in which weights are on their way; 0 where all are on the GPU."""
+        return math.ceil(tokens / self._batch) * self._sent / _BUS
 
     def users(self, context: int, wanted: float) -> int | None:
         """How many get `wanted` tokens/s each; None where nothing tells."""
         if self.step(context, 1) is None:
             return None
         return most_of(lambda users: (self.step(context, users) or math.inf) <= 1 / wanted)
-
-    def _whole(self) -> Work:
-        first = self._parts[0][0]
-        if len(self._parts) == 1:
-            return first
-        second = self._parts[1][0]
-        return replace(
-            first,
-            layers=first.layers + second.layers,
-            dense=first.dense + second.dense,
-            experts=first.experts + second.experts,
-            flops=first.flops + second.flops,
-            attention=first.attention + second.attention,
-        )
 
     @staticmethod
     def _sum(parts: Iterable[float | None]) -> float | None:

@@ -26,6 +26,7 @@ Family = Literal["gddr", "hbm", "apple", "cpu"]
 GIB = 2**30
 _DRIVER = GIB // 2  # bytes of a GPU that its driver and a CUDA context keep
 _SYSTEM = 2 * GIB  # bytes of RAM that a system needs beside a model
+_MAKERS = {"nvidia", "geforce", "amd", "instinct", "apple", "intel", ""}  # left out of names
 _TIMES = re.compile(r"\s*(-?\d+)\s*x\s*(.+)", re.I)
 
 
@@ -88,6 +89,7 @@ class Defaults:
     """What every cost needs and no machine states. `source` of each says from when it is."""
 
     electricity: Figure  # money per kWh
+    electricity_usd: Figure | None  # for results in dollars; None where the user's own price counts
     co2: Figure  # kg CO2/kWh
     pue: Figure  # power of the building over power of the machines
     utilisation: Figure  # share of all hours a machine works, 0 to 1
@@ -95,6 +97,7 @@ class Defaults:
 
 
 _UNITS = {
+    "electricity_usd": (("USD/kWh",), 0.0, 100.0),
     "electricity": (("EUR/kWh", "USD/kWh"), 0.0, 100.0),
     "co2": (("kg CO2/kWh",), 0.0, 10.0),
     "pue": (("",), 1.0, 10.0),
@@ -102,6 +105,7 @@ _UNITS = {
     "years": (("years",), 0.1, 100.0),
 }  # name -> the units it may have, the least and the most that makes sense
 _ABOUT = {
+    "electricity_usd": "price of electricity",
     "electricity": "price of electricity",
     "co2": "CO2 of electricity",
     "pue": "power usage effectiveness",
@@ -122,6 +126,8 @@ def machines(config: Config) -> Mapping[str, Machine]:
 def find(config: Config, text: str) -> Machine:
     """The machine of a name, "h100-sxm", or several of it, "2x h100-sxm"; "this" is this one.
 
+    A part of a name ("4090", "NVIDIA L4") does where only one machine has it.
+
     Raises PlanError for a name that is none, with those that are near it.
     """
     times = _TIMES.fullmatch(text)
@@ -136,9 +142,12 @@ def find(config: Config, text: str) -> Machine:
     known = machines(config)
     if name in known:
         return known[name].together(count)
-    sizes = [k for k in known if k.startswith(f"{name}-") and k[len(name) + 1].isdigit()]
-    if sizes:
-        raise PlanError(f"{text!r} is sold in several sizes; name one: {', '.join(sizes)}")
+    asked = set(re.sub(r"\b(rtx|gtx)(?=\d)", r"\1-", name).split("-")) - _MAKERS
+    kinds = [k for k in known if asked and asked <= set(k.split("-"))]
+    if len(kinds) == 1:
+        return known[kinds[0]].together(count)
+    if kinds:
+        raise PlanError(f"{text!r} comes in several kinds; name one: {', '.join(kinds)}")
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     near += [k for k in known if name and name in k and k not in near][:3]
     hint = f"; did you mean {' or '.join(map(repr, near[:3]))}?" if near else ""
@@ -150,7 +159,8 @@ def defaults(config: Config) -> Defaults:
 
     Raises PlanError as `machines`.
     """
-    found = dict(raw.own()["defaults"])
+    own = raw.own()["defaults"]
+    found = dict(own)
     user = raw.users(config)
     for key, table in user.pop("defaults", {}).items():
         if key not in _UNITS:
@@ -158,7 +168,12 @@ def defaults(config: Config) -> Defaults:
         if not isinstance(table, dict):
             raise raw.error(config, "defaults", key, 'expected { value = ..., source = "..." }')
         found[key] = {**found[key], "source": f"your {FILE}", "dated": "", **table}
-    return Defaults(**{key: _default(config, key, found[key]) for key in _UNITS})
+    figures = {key: _default(config, key, found[key]) for key in _UNITS}
+    price, dollars = found["electricity"], found["electricity_usd"]
+    changed = any(price.get(k) != own["electricity"][k] for k in ("value", "unit"))
+    if changed and dollars.get("value") == own["electricity_usd"]["value"]:
+        return replace(Defaults(**figures), electricity_usd=None)
+    return Defaults(**figures)
 
 
 def write_copy(config: Config) -> Path:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ..memory.formats import Format
-from ..memory.kv import kv_per_token
+from ..memory.kv import kv_per_token, windows
 from ..memory.weights import Weights, weights
 from ..shape import Shape
 from ..units import size
@@ -85,11 +85,10 @@ def work_of(shape: Shape, sizes: Weights, k: str, v: str) -> Work:
     used = shape.experts_used / shape.experts if shape.experts else 1.0
     dense = round(sizes.read_per_token - every * used)
     widths = shape.kv_widths or ((shape.kv_heads * shape.head_dim,) * 2,) * shape.layers
-    windows = shape.windows or (0,) * shape.layers
     both = sum(wide + narrow for wide, narrow in widths)
     per_token = 0 if shape.encoder or not both else kv_per_token(shape, k, v)
     kinds: dict[int, float] = {}
-    for (wide, narrow), window in zip(widths, windows, strict=True):
+    for (wide, narrow), window in zip(widths, windows(shape, "llama.cpp"), strict=True):
         share = per_token * (wide + narrow) / both if both else 0.0
         kinds[window] = kinds.get(window, 0.0) + share
     return Work(

@@ -5,7 +5,8 @@ with grouped heads that is kv_heads x head_dim each. What an engine allocates fo
 
 llama.cpp  src/llama-context.cpp and llama-kv-cache*.cpp: all of it when it starts. A context of its
            own for each user, padded to 256; layers with a window keep window + ubatch, padded to
-           256 (one pool of all users' contexts with unified=True).
+           256 (one pool of all users' contexts with unified=True). Of some architectures it
+           knows no windows and keeps all (src/models/*.cpp, those that set no swa_type).
 vllm       vllm/v1/kv_cache_interface.py: pages of 16 tokens as they are needed; here what full
            contexts need. Layers with a window keep the pages of the window - 1
            tokens before, and one more.
@@ -23,7 +24,7 @@ from ..figure import Figure
 from ..shape import Shape
 from .formats import TYPES
 
-__all__ = ["ENGINES", "KV", "kv_cache", "kv_per_token", "padded"]
+__all__ = ["ENGINES", "KV", "kv_cache", "kv_per_token", "padded", "unseen_window", "windows"]
 
 Engine = Literal["llama.cpp", "vllm", "transformers"]
 
@@ -45,6 +46,11 @@ _SOURCES = {
     "transformers": "transformers cache_utils.py",
 }
 _LONGEST = 10**12  # tokens; beyond any context, so that a slip of the hand is told
+_UNSEEN = frozenset({
+    "mistral", "ministral", "ministral3", "mixtral", "phi3", "qwen2", "qwen2_moe", "qwen3",
+    "qwen3_moe", "smollm3", "starcoder2",
+})  # fmt: skip
+"""Architectures, by their config.json, whose windows llama.cpp doesn't know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +91,12 @@ def kv_cache(
     """
     for name, number in (("context", context), ("number of users", users), ("ubatch", ubatch)):
         if not 1 <= number <= _LONGEST:
-            raise PlanError(f"the {name} is {number}; expected a whole number of 1 or more")
+            raise PlanError(f"the {name} is {number:,}; expected 1 to {_LONGEST:,}")
     k, v = _type(k, "K", engine), _type(v, "V", engine)
     cells = _cells(context, users, 0, engine, ubatch, unified=unified)
     kept: set[int] = set()
     total = 0
-    for (wide, narrow), window in zip(_widths(shape, engine), _windows(shape), strict=True):
+    for (wide, narrow), window in zip(_widths(shape, engine), windows(shape, engine), strict=True):
         room = cells
         if window and not full_windows:
             room = _cells(context, users, window, engine, ubatch, unified=unified)
@@ -142,8 +148,16 @@ def _written_out(shape: Shape) -> tuple[tuple[int, int], ...]:
     return tuple(zip(wide, narrow, strict=True))
 
 
-def _windows(shape: Shape) -> tuple[int, ...]:
-    return shape.windows or (0,) * shape.layers
+def unseen_window(shape: Shape) -> int:
+    """The window that a model has but llama.cpp doesn't know, in tokens; 0: there is none."""
+    return max(shape.windows, default=0) if shape.architecture in _UNSEEN else 0
+
+
+def windows(shape: Shape, engine: str) -> tuple[int, ...]:
+    """For each layer, the tokens an engine makes it look back on; 0 for all."""
+    if not shape.windows or (engine == "llama.cpp" and unseen_window(shape)):
+        return (0,) * shape.layers
+    return shape.windows
 
 
 def _type(text: str, which: str, engine: str) -> str:
@@ -181,14 +195,17 @@ def _figures(
         return (Figure("KV cache", 0, "bytes", text, source),)
     wide, narrow = cached[0]
     row = f"({wide} + {narrow} elements)" if len(set(cached)) == 1 else "(the width of each layer)"
-    windowed = sum(1 for w, n in zip(widths, _windows(shape), strict=True) if any(w) and n)
+    windowed = sum(1 for w, n in zip(widths, windows(shape, engine), strict=True)
+                   if any(w) and n)  # fmt: skip
     spread = f"{len(cached)} layers x {cells:,} cells"
     if kept and windowed:
         rooms = " or ".join(f"{room:,}" for room in sorted(kept))
         whole = len(cached) - windowed
         spread = f"({whole} layers x {cells:,} cells + {windowed} with a window x {rooms})"
+        if not whole:
+            spread = f"{windowed} layers with a window x {rooms} cells"
     return (
         Figure("KV cache", total, "bytes", f"{spread} x {row}, {types}", source, exact),
         Figure("KV cache per token", per_token, "bytes",
-               f"{len(cached)} layers x {row}, {types}", source, exact),
+               f"{len(cached)} layers x {row}, {types}: {per_token:,} bytes", source, exact),
     )  # fmt: skip

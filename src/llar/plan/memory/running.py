@@ -18,21 +18,24 @@ sizes of model gave 0.8 to 1.9 times the activations).
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ...errors import PlanError
 from ..figure import Figure
 from ..shape import Shape
 from .formats import Format
-from .kv import KV, kv_cache, padded
+from .kv import KV, kv_cache, padded, unseen_window
 from .weights import Weights, is_linear, weights
 
-__all__ = ["BATCH_TOKENS", "EARLIER", "UBATCH", "Running", "running"]
+__all__ = ["BATCH_TOKENS", "EARLIER", "RESIDENT", "UBATCH", "Running", "running"]
 
 EARLIER = 256 << 20  # bytes kept of earlier conversations at most: models/llama.py, CACHE_MB
 UBATCH = 256  # prompt tokens computed together: models/llama.py, BATCH
 BATCH_TOKENS = 512  # tokens of an encoder's batch: models/bert.py
+
+RESIDENT = "shown by the system (RSS)"  # the name of that figure, where it is not the total
 
 _MOST_USERS = 10**6
 _MOST_THREADS = 4096
@@ -177,34 +180,46 @@ def _in_llama(asked: _Asked) -> Running:
     parts = [held.figures[0], cache.figures[0], compute, output, work, engine, process]
     total = sum(int(f.value) for f in parts)
     buffers = int(compute.value + output.value + work.value)
-    figures = [*parts, _total(parts)]
-    notes = list(held.notes)
+    figures = [*parts, _total(parts), *cache.figures[1:]]
     if copied:
         figures.append(Figure(
-            "resident", total + copied, "bytes",
-            f"total + {copied:,} bytes of the file, copied into the order the processor likes",
+            RESIDENT, total + copied, "bytes",
+            f"total + {copied:,} bytes of the file that were read and copied into the order this "
+            "kind of processor likes; where memory is short, the system drops them: plan with the "
+            "total",
             "llama.cpp ggml/src/ggml-cpu/repack.cpp", exact=False,
         ))  # fmt: skip
-        notes.append(
-            "of what is resident, the system drops the file's pages where memory is short, so "
-            "that the total does not count them"
-        )
-    if asked.users > 1:
-        notes.append(
-            f"{asked.users} users at once need llama-server -np {asked.users}; in llar's own "
-            "process they take turns and share one context"
-        )
     if not shape.encoder:
         figures.append(Figure(
             "earlier conversations, at most", EARLIER, "bytes",
-            "not in the total: comes as other conversations follow, so that none is read again",
+            "not in the total: kept in RAM so that nobody's earlier words are read again",
             "llama.cpp tools/server, --cache-ram; models/llama.py, CACHE_MB",
         ))  # fmt: skip
     return Running(
         "llama.cpp", held.total, cache.total, buffers, int(process.value), total, total + copied,
         asked.context, asked.users, asked.k, asked.v, asked.flash, asked.ubatch, asked.threads,
-        tuple(figures), tuple(notes),
+        tuple(figures), (*held.notes, *_notes(asked)),
     )  # fmt: skip
+
+
+def _notes(asked: _Asked) -> Iterator[str]:
+    """What the numbers of llama.cpp leave to be known."""
+    if asked.fmt.kind == "packed":
+        yield (
+            f"llama.cpp has no {asked.fmt.name}: such weights run in transformers or vLLM, whose "
+            "buffers differ from the ones here; weights and KV cache per token are the same"
+        )
+    window = unseen_window(asked.shape)
+    if window and asked.context > window:
+        yield (
+            f"the model looks back on {window:,} tokens only, but llama.cpp keeps the whole "
+            f"context for {asked.shape.architecture}"
+        )
+    if asked.users > 1:
+        yield (
+            f"{asked.users} users at once need llama-server -np {asked.users}; in llar's own "
+            "process they take turns and share one context"
+        )
 
 
 def _reordered(held: Weights, shape: Shape, cpu: str) -> int:
@@ -260,6 +275,7 @@ def _compute(asked: _Asked, cache: KV) -> Figure:
 _INPUTS = 36  # bytes of a token's number, position and places in the cache
 
 
+@lru_cache(maxsize=64)  # asked for again with every context and number of users that is tried
 def _ffn(shape: Shape) -> int:
     """The widest feed-forward part one token passes through: its experts together."""
     widest = shape.ffn
@@ -325,10 +341,11 @@ def _in_ctranslate2(asked: _Asked) -> Running:
     process = _process("ctranslate2")
     parts = [held, active, kept, engine, process]
     total = int(sum(f.value for f in parts))
+    note = "llar runs encoders in CTranslate2, with weights in int8 whatever their file holds"
     return Running(
         "ctranslate2", int(held.value), 0, int(active.value + kept.value), int(process.value),
         total, total, asked.context, asked.users, asked.k, asked.v, asked.flash, asked.ubatch,
-        asked.threads, (*parts, _total(parts)),
+        asked.threads, (*parts, _total(parts)), (note,),
     )  # fmt: skip
 
 

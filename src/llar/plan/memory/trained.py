@@ -25,6 +25,8 @@ _NAMES = {
     "qkv_proj": "attn_qkv", "gate_proj": "ffn_gate", "up_proj": "ffn_up", "down_proj": "ffn_down",
 }  # fmt: skip
 
+_SPELLED = {"adamw": "adam", "adam_8bit": "adam8bit", "adamw8bit": "adam8bit",
+            "adamw_8bit": "adam8bit", "adam-8bit": "adam8bit"}  # fmt: skip
 _SMALLEST_8_BIT = 4096  # bitsandbytes keeps tensors with fewer elements in 32 bit
 _BLOCK_8_BIT = 256  # elements that share one 32-bit constant, of each of the two states
 
@@ -108,6 +110,7 @@ def optimiser_state(trained: Trained, optimiser: str, width: int) -> tuple[int, 
     8-bit Adam and Adafactor keep their own. Raises PlanError for an unknown optimiser.
     """
     number = trained.parameters
+    optimiser = _SPELLED.get(optimiser, optimiser)
     if optimiser == "adam":
         return 2 * width * number, f"2 moments x {width} bytes x {number:,}", "torch.optim.AdamW"
     if optimiser == "momentum":

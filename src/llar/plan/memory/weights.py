@@ -48,7 +48,8 @@ def weights(shape: Shape, fmt: Format) -> Weights:
     exact = not shape.assumed
     figures = (
         Figure("weights", total, "bytes",
-               f"{count(shape.parameters)} parameters x {bits:.4f} bits / 8 ({fmt.name})",
+               f"{count(shape.parameters)} parameters x {bits:.4f} bits / 8 ({fmt.name})"
+               + (f" = {total / 1e9:,.4g} GB" if total >= 1e9 else ""),
                source, exact),
         Figure("bits per weight", bits, "", f"8 x {total:,} bytes / {shape.parameters:,}",
                source, exact),

@@ -39,7 +39,8 @@ def config(file: Path) -> dict[str, Any]:
 
 def from_config(file: Path, name: str = "") -> Shape:
     """The Shape of a config.json alone, without types of tensors. Raises PlanError."""
-    return configs.read(config(file), str(file), name or _named(file.absolute().parent))
+    shape = configs.read(config(file), str(file), name or _named(file.absolute().parent))
+    return _cut(shape, file.parent)
 
 
 def from_safetensors(files: Sequence[Path], name: str = "") -> Shape:
@@ -66,7 +67,18 @@ def from_safetensors(files: Sequence[Path], name: str = "") -> Shape:
         shape = _of_packed(stated, found, table, header.size)
     else:
         shape = _of_tensors(stated, found)
-    return replace(shape, assumed=(*shape.assumed, *notes))
+    return _cut(replace(shape, assumed=(*shape.assumed, *notes)), folder)
+
+
+def _cut(shape: Shape, folder: Path) -> Shape:
+    """An encoder with the length its makers cut texts to, of sentence-transformers' own file."""
+    beside = folder / "sentence_bert_config.json"
+    if not shape.encoder or not beside.is_file():
+        return shape
+    length = config(beside).get("max_seq_length")
+    if isinstance(length, bool) or not isinstance(length, int) or length < 1:
+        return shape  # null: not cut
+    return replace(shape, context=min(shape.context or length, length))
 
 
 def _named(folder: Path) -> str:

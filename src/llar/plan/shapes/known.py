@@ -92,10 +92,11 @@ def find(text: str) -> Known | None:
 def near(text: str) -> tuple[str, ...]:
     """Up to three names that look like `text`, the likeliest first."""
     plain, names = _plain(text), _names()
+    inside = [n for n in names if len(plain) > 2 and plain in n]
+    begin = [n for n in inside if n.startswith(plain)]  # "llama-3.1" means one of its sizes
     close = difflib.get_close_matches(plain, names, n=9, cutoff=0.6)
-    inside = [n for n in names if len(plain) > 2 and plain in n and n not in close]
     found: dict[int, str] = {}
-    for name in close + inside:  # of names of one and the same row, the nearest
+    for name in begin + close + inside:  # of names of one and the same row, the nearest
         found.setdefault(id(names[name].config), name)
     return tuple(found.values())[:3]
 

@@ -6,7 +6,7 @@ import difflib
 
 from ...errors import PlanError
 from ..shape import Shape
-from ..units import parse_count
+from ..units import parse_context, parse_count
 from .configs.build import Dims, Experts, Parts, Style, decoder
 
 __all__ = ["parse_numbers"]
@@ -19,6 +19,7 @@ _MOST = {
 }  # fmt: skip
 _FLAGS = ("tied", "gated", "encoder")
 _NEEDED = ("layers", "hidden", "heads", "ffn", "vocabulary")
+_LENGTHS = ("context", "window")  # in tokens, of which 8k are 8,192
 _ZERO = ("context", "window", "experts")  # may be 0, which is the same as absent
 _YES = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
@@ -79,9 +80,10 @@ def _pairs(text: str) -> dict[str, str]:
         known = (*_MOST, *_FLAGS)
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise PlanError(f"there is no number {key!r} of a model{hint} Known are: "
-                            f"{', '.join(known)}".replace("?; K", "? K"))  # fmt: skip
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            raise PlanError(
+                f"there is no number {key!r} of a model{hint} Known are: {', '.join(known)}"
+            )
         if not equals or not value:
             raise PlanError(f"{key!r} has no value; expected {key}=...")
         if key in found:
@@ -91,7 +93,8 @@ def _pairs(text: str) -> dict[str, str]:
 
 
 def _number(key: str, text: str) -> int:
-    value = parse_count(text, key)
+    long = key in _LENGTHS and text.strip() != "0"
+    value = parse_context(text, key) if long else parse_count(text, key)
     least = 0 if key in _ZERO else 1
     if not least <= value <= _MOST[key]:
         raise PlanError(f"{key} {text!r} is no number a model can have; expected {least} to "

@@ -84,6 +84,8 @@ def _looks_like_path(text: str, path: Path) -> bool:
     """Whether a file or folder is meant; a maker's prefix (meta-llama/...) makes no path."""
     if path.is_file() or (path.is_dir() and (("/" in text) or _holds_model(path))):
         return True
+    if text in (".", ".."):
+        return True
     return text.startswith(("/", "./", "../", "~", ".\\", "\\")) or (
         text.lower().endswith(_ENDINGS) and known.find(text) is None
     )
@@ -97,8 +99,10 @@ def _holds_model(folder: Path) -> bool:
 def _from_path(path: Path, text: str) -> Shape:
     if path.is_dir():
         return _from_folder(path)
-    if not path.is_file():
+    if not path.exists():
         raise PlanError(f"there is no file or folder {text!r}", fix="llar models list")
+    if not path.is_file():
+        raise PlanError(f"{text!r} is neither a file nor a folder")
     return _from_file(path)
 
 

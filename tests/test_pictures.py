@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,10 @@ import pytest
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from llar.errors import InsideError
-from llar.inside import style
-from llar.inside.labels import Room
-from llar.inside.style import THEMES, Theme
+from llar.errors import PictureError
+from llar.pictures import style
+from llar.pictures.labels import Room
+from llar.pictures.style import THEMES, Theme
 
 # Machado, Oliveira and Fernandes 2009, full severity, on linear RGB
 BLINDNESS = {
@@ -122,17 +124,17 @@ def test_characters_without_a_glyph_are_named(
 
 
 def test_files_that_cannot_be_drawn_to(tmp_path: Path) -> None:
-    with pytest.raises(InsideError, match=r"ends in \.png, \.svg, \.pdf"):
+    with pytest.raises(PictureError, match=r"ends in \.png, \.svg, \.pdf"):
         style.check(tmp_path / "a.gif")
-    with pytest.raises(InsideError, match="there is no folder"):
+    with pytest.raises(PictureError, match="there is no folder"):
         style.check(tmp_path / "none" / "a.png")
     with (
-        pytest.raises(InsideError, match="no theme 'pink'"),
+        pytest.raises(PictureError, match="no theme 'pink'"),
         style.drawing(tmp_path / "a.png", "pink"),
     ):
         pass
     (tmp_path / "a.png").mkdir()
-    with pytest.raises(InsideError, match="cannot be written"), style.drawing(tmp_path / "a.png"):
+    with pytest.raises(PictureError, match="cannot be written"), style.drawing(tmp_path / "a.png"):
         pass
 
 
@@ -176,3 +178,13 @@ def test_labels_never_touch(many: int, spread: float, tmp_path: Path) -> None:
             near_x, near_y = min(max(x, box.x0), box.x1), min(max(y, box.y0), box.y1)
             assert np.hypot(near_x - x, near_y - y) > 5.5 * style.DPI / 72 * 0.8
     assert all(isinstance(t, Text) for t in axes.texts)
+
+
+def test_without_matplotlib_the_command_to_install_it_is_told(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['matplotlib'] = None\n"
+        "from pathlib import Path\nfrom llar.pictures.style import check\n"
+        f"check(Path({str(tmp_path / 'p.png')!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert 'fix: pip install "llar[plot]"' in done.stderr

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InsideError
+from ..errors import PictureError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from .labels import Room
 
-__all__ = ["ENDINGS", "SHAPES", "THEMES", "Theme", "bare", "check", "contrast", "drawing", "place",
-           "short", "theme_of"]  # fmt: skip
+__all__ = ["ENDINGS", "SHAPES", "THEMES", "Theme", "bare", "check", "contrast", "drawing",
+           "heading", "place", "short", "theme_of"]  # fmt: skip
 
 ENDINGS = (".png", ".svg", ".pdf")
 WIDTH, HEIGHT = 10.0, 5.625  # inches: 16:9, so that 14 points here are 18.7 on a 13.3-inch slide
@@ -67,9 +67,9 @@ THEMES = {
 
 
 def theme_of(name: str) -> Theme:
-    """The theme of that name. Raises InsideError for one that there is not."""
+    """The theme of that name. Raises PictureError for one that there is not."""
     if name not in THEMES:
-        raise InsideError(f"there is no theme {name!r}; expected one of {', '.join(THEMES)}")
+        raise PictureError(f"there is no theme {name!r}; expected one of {', '.join(THEMES)}")
     return THEMES[name]
 
 
@@ -87,17 +87,17 @@ def contrast(first: Any, second: Any) -> float:
 
 
 def check(file: Path) -> None:
-    """Raise InsideError where nothing could be drawn to this file, before any work is done."""
+    """Raise PictureError where nothing could be drawn to this file, before any work is done."""
     if file.suffix.lower() not in ENDINGS:
-        raise InsideError(f"{str(file)!r}: expected a name that ends in {', '.join(ENDINGS)}")
+        raise PictureError(f"{str(file)!r}: expected a name that ends in {', '.join(ENDINGS)}")
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise InsideError(
+        raise PictureError(
             "drawing needs matplotlib, which is not installed", fix='pip install "llar[plot]"'
         ) from None
     if not file.absolute().parent.is_dir():
-        raise InsideError(f"there is no folder {str(file.absolute().parent)!r} to draw into")
+        raise PictureError(f"there is no folder {str(file.absolute().parent)!r} to draw into")
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def drawing(
 ) -> Iterator[Figure]:
     """A figure to draw on, of this size in inches; written to `file` when the block ends.
 
-    PNG, SVG or PDF by the file's ending. Raises InsideError as `check` and `theme_of`, or where
+    PNG, SVG or PDF by the file's ending. Raises PictureError as `check` and `theme_of`, or where
     the file cannot be written. Characters that the font lacks are logged as a warning.
     """
     colours = theme_of(theme)
@@ -128,7 +128,7 @@ def drawing(
     try:
         file.write_bytes(written.getvalue())
     except OSError as e:
-        raise InsideError(f"{str(file)!r} cannot be written: {e.strerror or e}") from e
+        raise PictureError(f"{str(file)!r} cannot be written: {e.strerror or e}") from e
 
 
 def _settings(theme: Theme) -> dict[Any, Any]:
@@ -164,6 +164,14 @@ def _say_missing(figure: Figure) -> None:
     if missing:
         shown = " ".join(missing[:20]) + (" ..." if len(missing) > 20 else "")
         _log.warning("the font of pictures has no glyph for %d characters: %s", len(missing), shown)
+
+
+def heading(figure: Figure, text: str) -> None:
+    """The title of a picture of several panels, at its upper left."""
+    figure.suptitle(
+        text, x=0.01, y=1 - 0.15 / figure.get_figheight(), va="top", ha="left",
+        size=18, weight="bold",
+    )  # fmt: skip
 
 
 def bare(axes: Axes) -> None:
