@@ -66,6 +66,7 @@ def command_line() -> str:
         "| 1 | an error; stderr says what was wrong and the command that fixes it |\n"
         "| 2 | the command line is wrong |\n"
         "| 3 | done, but some files could not be read; one line each on stderr |\n"
+        "| 4 | a figure is worse than allowed (`evaluate --fail-below`, `plan verify`) |\n"
         "| 130 | stopped by the user |\n"
     )
     return "\n".join(parts)

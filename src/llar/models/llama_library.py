@@ -7,12 +7,13 @@ https://github.com/ggml-org/llama.cpp. Only structures whose layout can be check
 from __future__ import annotations
 
 import ctypes
+import os
 from functools import cache
 from typing import Any
 
 from ..errors import EngineError
 
-__all__ = ["Batch", "Settings", "library", "quiet"]
+__all__ = ["Batch", "Settings", "free", "library", "quiet"]
 
 _DEFAULTS = (512, 2048, 512, 1)  # how llama.cpp's context settings begin, as llama.h has it
 
@@ -118,3 +119,13 @@ def library(name: str) -> Any:
 def quiet(llama: Any) -> None:
     """Keep llama.cpp's log off stderr; what goes wrong shows in what its functions return."""
     llama.llama_log_set(_nothing, None)
+
+
+def free(llama: Any, model: int, batch: Batch, contexts: list[int], owner: int) -> None:
+    """Give back what a model holds, in the process (`owner`) that loaded it and in no other."""
+    if os.getpid() != owner:
+        return
+    while contexts:
+        llama.llama_free(contexts.pop())
+    llama.llama_batch_free(batch)
+    llama.llama_model_free(model)

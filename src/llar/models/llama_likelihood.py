@@ -14,14 +14,13 @@ import weakref
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ContextTooLong, EngineError
 from .interface import TokenLikelihood
-from .llama_library import Batch, library
+from .llama_library import free, library
 from .threads import free_cores
 
 __all__ = ["LlamaLikelihood"]
@@ -55,7 +54,7 @@ class LlamaLikelihood:
         self._model = model
         self._batch = self._llama.llama_batch_init(BATCH, 0, 1)
         held = (self._llama, model, self._batch, self._contexts, os.getpid())
-        self._free = weakref.finalize(self, _free, *held)
+        self._free = weakref.finalize(self, free, *held)
         self._vocabulary = self._llama.llama_model_get_vocab(model)
         self._size = self._llama.llama_vocab_n_tokens(self._vocabulary)
         if self._llama.llama_model_has_encoder(model):
@@ -173,12 +172,3 @@ def _characters(text: str, ends: Sequence[int], logprobs: Sequence[float]) -> li
             found.append(TokenLikelihood(place[start], place[end], total))
             start, total = end, 0.0
     return found
-
-
-def _free(llama: Any, model: int, batch: Batch, contexts: list[int], owner: int) -> None:
-    if os.getpid() != owner:
-        return
-    while contexts:
-        llama.llama_free(contexts.pop())
-    llama.llama_batch_free(batch)
-    llama.llama_model_free(model)

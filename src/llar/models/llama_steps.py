@@ -14,7 +14,6 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from ..errors import ContextTooLong, EngineError, InsideError, ModelCorrupt
 from . import gguf
 from .llama import state_per_token
-from .llama_library import Batch, library, quiet
+from .llama_library import free, library, quiet
 from .threads import free_cores
 
 __all__ = ["LlamaSteps", "Next"]
@@ -87,7 +86,7 @@ class LlamaSteps:
         self._batch = self._llama.llama_batch_init(BATCH, 0, 1)
         self._contexts: list[int] = []  # one, once there is something to read
         held = (self._llama, model, self._batch, self._contexts, os.getpid())
-        self._free = weakref.finalize(self, _free, *held)
+        self._free = weakref.finalize(self, free, *held)
         if self._llama.llama_model_has_encoder(model):
             raise EngineError(f"{name} does not read from left to right: nothing comes next")
         self._vocabulary = self._llama.llama_model_get_vocab(model)
@@ -334,12 +333,3 @@ def _common(held: Sequence[int], ids: Sequence[int]) -> int:
             break
         count += 1
     return count
-
-
-def _free(llama: Any, model: int, batch: Batch, contexts: list[int], owner: int) -> None:
-    if os.getpid() != owner:
-        return
-    while contexts:
-        llama.llama_free(contexts.pop())
-    llama.llama_batch_free(batch)
-    llama.llama_model_free(model)

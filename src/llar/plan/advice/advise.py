@@ -325,8 +325,8 @@ def _warnings(
     if search.passages > rules.MANY:
         yield (
             f"{search.passages:,} passages are many for one machine's index "
-            f"({size(search.index)} of RAM): measure the search at that size first; several "
-            "machines take a Qdrant cluster"
+            f"({size(search.index)} of RAM): measure the search at that size first, or keep "
+            "several smaller collections"
         )
     if best is None:
         return

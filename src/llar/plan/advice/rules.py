@@ -72,7 +72,7 @@ PAGE_SOURCE = (
 )
 CHUNK = 160  # tokens of a passage, where the setting leaves it to the embedder
 DIMENSION = 384  # numbers of a passage's vector: all-minilm-l6-v2, multilingual-e5-small
-MANY = 1_000_000  # passages that one machine searches in 0.06 s (measured); beyond it, Qdrant
+MANY = 1_000_000  # passages that one machine searches in 0.06 s (measured)
 PROMPT = 300  # tokens of instructions and question; assumption
 SPARE = 0.05  # of the memory, and of the hours of work, that stays free; assumption
 PEAK = 3.0  # the busiest moments over the mean of a working day; assumption
