@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
+from llar.cli import cli
 from llar.errors import PictureError
 from llar.pictures import style
 from llar.pictures.labels import Room
@@ -188,3 +190,12 @@ def test_without_matplotlib_the_command_to_install_it_is_told(tmp_path: Path) ->
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert 'fix: pip install "llar[plot]"' in done.stderr
+
+
+@pytest.mark.parametrize(
+    "args", [("numbers", "bits", "1"), ("map", "a", "b"), ("tokens", "a"), ("sample", "a")]
+)
+def test_a_theme_without_a_picture_is_refused(args: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(cli, [*args, "--theme", "dark"])
+    assert done.exit_code == 2
+    assert "it needs --plot" in done.output

@@ -66,6 +66,11 @@ def bits(
     if plot:
         style.check(plot)
     stored = [store(value, kept) for value in values for kept in chosen]
+    if plot:  # first: a reader of the text may stop listening
+        from ...inside.number_pictures import draw_bits
+
+        draw_bits(plot, stored, theme)
+        wrote(plot)
     if as_json:
         print_json(stored)
     else:
@@ -74,11 +79,6 @@ def bits(
             click.secho(("\n" if n else "") + clean(value), bold=True)
             for row in rows:
                 _show(row)
-    if plot:
-        from ...inside.number_pictures import draw_bits
-
-        draw_bits(plot, stored, theme)
-        wrote(plot)
 
 
 @numbers.command(context_settings=NUMBERS)

@@ -82,6 +82,11 @@ def quantise(
             )
     given, title, notes = _given(ctx.obj, values, file, model, tensor)
     found = _quantised(given, methods, block, threshold)
+    if plot:  # first: a reader of the text may stop listening
+        from ...inside.number_pictures import draw_quantised
+
+        draw_quantised(plot, found[0], title, theme)
+        wrote(plot)
     if as_json:
         print_json({"title": title, "notes": notes, "shape": list(given.shape),
                     "methods": [_as_json(q) for q in found]})  # fmt: skip
@@ -97,11 +102,6 @@ def quantise(
             for q in found:
                 click.echo(f"{q.method}: {q.formula}")
             click.echo(f"the {given.size:,} numbers themselves: --json", err=True)
-    if plot:
-        from ...inside.number_pictures import draw_quantised
-
-        draw_quantised(plot, found[0], title, theme)
-        wrote(plot)
 
 
 def _quantised(

@@ -137,12 +137,12 @@ def sample(
         name = opened.name
     finally:
         opened.close()
+    if plot:  # first: a reader of the text may stop listening
+        _draw(plot, prompt, found, theme)
     if as_json:
         print_json({"model": name, "prompt": prompt, "seed": seed, "methods": found})
     else:
         _show(found, prompt, steps=steps)
-    if plot:
-        _draw(plot, prompt, found, theme)
 
 
 def _check_options(methods: Sequence[str], given: dict[str, float]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 __all__ = ["NUMBERS", "no_typos", "plot_option", "theme_option", "wrote"]
 
@@ -26,15 +28,25 @@ def plot_option(command: Command) -> Command:
     )(command)
 
 
-def theme_option(command: Command) -> Command:
-    """--theme light or dark, of the picture."""
+def theme_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--theme light or dark, of the picture; refused where there is none."""
+
+    @functools.wraps(command)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        source = click.get_current_context().get_parameter_source("theme")
+        if source is ParameterSource.COMMANDLINE and not (
+            kwargs.get("plot") or kwargs.get("picture")
+        ):
+            raise click.UsageError("--theme is of a picture; it needs --plot")
+        return command(*args, **kwargs)
+
     return click.option(
         "--theme",
         type=click.Choice(["light", "dark"]),
         default="light",
         show_default=True,
         help="Colours of the picture.",
-    )(command)
+    )(checked)
 
 
 def no_typos(ctx: click.Context, values: Sequence[str]) -> None:

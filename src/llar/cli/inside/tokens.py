@@ -81,29 +81,29 @@ def tokens(
     if languages:
         sentences = inside.read_sentences(Path(text)) if text else dict(inside.SENTENCES)
         costs = inside.compare(sentences, used)
+        if plot:  # first: a reader of the text may stop listening
+            from ...inside.tokens_plot import draw_languages
+
+            draw_languages(plot, costs, theme)
+            wrote(plot)
         if as_json:
             print_json({"sentences": sentences, "costs": costs})
         else:
             _show_costs(sentences, costs)
-        if plot:
-            from ...inside.tokens_plot import draw_languages
-
-            draw_languages(plot, costs, theme)
     else:
         read = _read(text or "")
         found = [inside.tokenize(read, name, tokenizer) for name, tokenizer in used.items()]
+        if plot:
+            from ...inside.tokens_plot import draw
+
+            draw(plot, found, theme)
+            wrote(plot)
         if as_json:
             # On one line: a megabyte of text has a million tokens, each with eight facts.
             listed = [_as_json(each) for each in found]
             click.echo(json.dumps({"text": read, "tokenizers": listed}, ensure_ascii=False))
         else:
             _show(found, limit)
-        if plot:
-            from ...inside.tokens_plot import draw
-
-            draw(plot, found, theme)
-    if plot:
-        wrote(plot)
 
 
 def _read(text: str) -> str:
