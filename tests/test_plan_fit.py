@@ -534,3 +534,18 @@ def test_a_window_that_llama_cpp_does_not_know_costs_speed_as_well() -> None:
     """Mistral-7B-v0.1: llama.cpp reads all 32k tokens of the cache, 128 KiB each, not 4,096."""
     done = speed.work(shape_of("mistral-7b-v0.1"), parse_format("Q4_K_M"))
     assert done.cache(32768) == 32768 * 131072
+
+
+def test_the_users_asked_about_get_their_own_figure() -> None:
+    """Eight users: one step reads the weights once and eight caches."""
+    shape, form = shape_of("llama-3.1-8b"), parse_format("Q4_K_M")
+    machine = find(load({}, env={}), "rtx-4090")
+    found = fit(shape, form, running(shape, form, 4096, 8), machine)
+    step = speed.decode(speed.work(shape, form), machine, 4096, 8)
+    assert step is not None
+    assert found.each_asked == pytest.approx(1 / step)
+    [row] = [f for f in found.figures if f.name == "tokens/s for each of 8"]
+    assert row.value == found.each_asked
+    alone = fit(shape, form, running(shape, form, 4096), machine)
+    assert alone.each_asked == alone.decode
+    assert not [f for f in alone.figures if f.name == "tokens/s for each of 1"]

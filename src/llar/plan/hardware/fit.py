@@ -50,6 +50,7 @@ class Fit:
     users: int  # at once: the smaller of both
     each: float | None  # tokens/s that each of them gets
     throughput: float | None  # tokens/s of all of them together
+    each_asked: float | None  # tokens/s that each of the users gets whom `needed` is for
     longest_context: int  # tokens, one user; 0 where not even the smallest fits
     figures: tuple[Figure, ...]
     notes: tuple[str, ...] = ()
@@ -88,6 +89,7 @@ def fit(
     by_speed = rates.users(needed.context, wanted) if runs else None
     users = by_memory if by_speed is None else min(by_memory, by_speed)
     together = rates.step(needed.context, users) if users else None
+    asked = rates.step(needed.context, needed.users) if runs and by_memory else None
     one = rates.step(needed.context, 1) if runs else None
     reading = rates.prefill(prompt) if how != "no" else None
     next_one = rates.step(prompt, 1) if runs else None
@@ -110,6 +112,7 @@ def fit(
         users=users,
         each=1 / together if together else None,
         throughput=users / together if together else None,
+        each_asked=1 / asked if asked else None,
         longest_context=_longest(shape, holds),
         figures=(),
         notes=tuple(_notes(shape, machine, how, place, wanted, by_memory, by_speed)),
@@ -237,13 +240,17 @@ def _figures(
             speed.SOURCE,
             exact=False,
         )
+    if found.each_asked is not None and needed.users > 1:
+        yield Figure(f"tokens/s for each of {needed.users:,}", found.each_asked, "tokens/s",
+                     f"all together {needed.users * found.each_asked:,.1f}", speed.SOURCE,
+                     exact=False)  # fmt: skip
     if found.users_by_memory:
         yield Figure("users, by memory", found.users_by_memory, "",
                      f"contexts of {needed.context:,} tokens that fit", exact=False)  # fmt: skip
     if found.users_by_speed is not None:
         yield Figure("users, by speed", found.users_by_speed, "",
                      f"with {wanted:.3g} tokens/s each", speed.SOURCE, exact=False)  # fmt: skip
-    if found.each is not None and found.throughput is not None:
+    if found.each and found.throughput and not 1 < found.users == needed.users:
         yield Figure(
             f"tokens/s for each of {found.users}",
             found.each,
