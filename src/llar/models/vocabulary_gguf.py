@@ -114,7 +114,7 @@ def read(file: Path) -> tuple[Tokenizer, Entries, dict[int, int]]:
         return _KINDS[kind](header)
     except ModelError:
         raise
-    except Exception as e:
+    except Exception as e:  # the library raises nothing narrower
         raise ModelCorrupt(f"{file}: its vocabulary is of no use: {e}") from e
 
 

@@ -32,7 +32,7 @@ def read(file: Path) -> tuple[Tokenizer, Entries]:
         raise ModelCorrupt(f"{file} is no tokenizer: it has no 'model'")
     try:
         tokenizer = Tokenizer.from_str(text)
-    except Exception as e:
+    except Exception as e:  # the library raises nothing narrower
         raise ModelCorrupt(f"{file} is no tokenizer: {e}") from e
     tokenizer.no_truncation()  # what a model reads at most is not what a text's tokens are
     tokenizer.no_padding()
