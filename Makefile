@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH ?= retrieval chunking answers pdf_tables pdf_speed ocr startup install_size embedding engine \
-	ingest search hostile crash options metrics rewriting post injection
+	ingest search hostile crash options metrics rewriting post injection planning \
+	serve_chats serve_searches serve_uploads serve_kills serve_soak
 export LLAR_HOME ?= $(CURDIR)/.llar
 export OMP_NUM_THREADS ?= 1
 

@@ -19,7 +19,7 @@ TORCH = "torch==2.13.0"
 PACKAGES: dict[str, tuple[str, ...]] = {
     "sentence-transformers": (TORCH, "sentence-transformers"),
     "accelerate": (TORCH, "accelerate", "transformers"),
-    "txtai": (TORCH, "txtai", "chonkie"),  # chonkie is what its Segmentation cuts with
+    "txtai": (TORCH, "txtai[api]", "chonkie"),  # chonkie is what its Segmentation cuts with
     "langchain": (
         TORCH,
         "langchain-classic",  # where EnsembleRetriever lives since langchain 1.0

@@ -52,7 +52,7 @@ class Peer:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            env=_environment(self.home, threads),
+            env=environment(self.home, threads),
         )
         self._ended = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
@@ -136,7 +136,7 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _environment(home: Path, threads: int) -> dict[str, str]:
+def environment(home: Path, threads: int) -> dict[str, str]:
     """Offline, quiet about it, and with as many threads as everybody else."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("LLAR_", "HF_", "OMP_"))}
     (home / "models").symlink_to(ROOT / ".llar" / "models", target_is_directory=True)

@@ -134,6 +134,7 @@ def test_invariants_with_the_real_tokenizer(limit: int, wordpiece: Count) -> Non
         check(doc, split(doc, max_tokens=limit, count_tokens=wordpiece), limit, wordpiece)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

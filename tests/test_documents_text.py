@@ -196,6 +196,7 @@ def test_uneven_csv_is_squared_and_told() -> None:
     assert parsed.notes == ("2 of 4 records do not have 2 fields like the others",)
 
 
+@pytest.mark.slow
 def test_large_csv_takes_linear_time() -> None:
     rows = "".join(f"{n},name {n},{n * 3}\n" for n in range(200_000))
     start = time.perf_counter()

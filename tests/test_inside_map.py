@@ -283,6 +283,7 @@ def filled(home: Path, tmp_path: Path) -> Collection:
     return collection
 
 
+@pytest.mark.slow
 def test_passages_of_a_collection_come_with_their_vectors(filled: Collection) -> None:
     lines, vectors, notes = maps.passages(filled, 100)
     assert notes == ()
@@ -308,6 +309,7 @@ def run(*args: str | Path, code: int = 0) -> Any:
     return json.loads(found.stdout)
 
 
+@pytest.mark.slow
 def test_the_command_on_a_collection(filled: Collection, tmp_path: Path) -> None:
     page = tmp_path / "m.html"
     found = run("-c", "papers", "--html", page, "--plot", tmp_path / "m.pdf")

@@ -62,6 +62,7 @@ def test_every_pattern_means_what_the_other_implementation_says(name: str) -> No
     assert finite == {"fp16": 63488, "bf16": 65280, "fp8-e4m3": 254, "fp8-e5m2": 248}[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TYPES)
 def test_halfway_and_just_beside_round_as_in_the_other_implementation(name: str) -> None:
     kept, (kind, unsigned, wide) = FORMATS[name], TYPES[name]
@@ -92,6 +93,7 @@ def test_single_and_double_precision_are_those_of_the_machine() -> None:
         assert FORMATS["fp32"].encode(parse_number(repr(value))) == single
 
 
+@pytest.mark.slow
 def test_shortest_decimals_are_those_of_python_and_numpy() -> None:
     generator = random.Random(6)
     patterns = [generator.getrandbits(64) for _ in range(1500)] + [n << 52 for n in range(1, 2047)]
@@ -182,6 +184,7 @@ def test_a_tenth_and_two_tenths(name: str, printed: str, equal: bool) -> None:
         )
 
 
+@pytest.mark.slow
 def test_sums_are_those_of_the_other_implementations() -> None:
     generator = random.Random(7)
     for _ in range(120):

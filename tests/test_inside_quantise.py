@@ -332,6 +332,7 @@ def test_ways_to_give_numbers_exclude_each_other(tmp_path: Path) -> None:
         run("--file", str(tmp_path / "none"))
 
 
+@pytest.mark.slow
 def test_the_command_on_a_tensor(installed: Path, tmp_path: Path) -> None:
     model = ("--model", "smollm2-135m-instruct")
     plot = tmp_path / "t.svg"
@@ -346,6 +347,7 @@ def test_the_command_on_a_tensor(installed: Path, tmp_path: Path) -> None:
             "readable": True} in every  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("many", [1, 16, 5000])
 def test_every_method_can_be_drawn(method: str, many: int, tmp_path: Path) -> None:

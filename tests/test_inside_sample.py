@@ -265,6 +265,7 @@ def test_greedy_is_what_the_engine_writes(real: Model, smollm: LlamaChat) -> Non
     assert smollm.complete(PROMPT, Options(max_tokens=12)).text == found.text
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="threads are pinned on Linux")
 def test_threads_follow_the_free_cores(config: Config) -> None:
     cores = os.sched_getaffinity(0)
@@ -411,6 +412,7 @@ def remote(server: OpenAIServer, rows: Any, count: int) -> Model:
 EXACT = ("greedy", "beam", "top-k")
 
 
+@pytest.mark.slow
 def test_what_a_server_tells_is_enough_for(server: OpenAIServer) -> None:
     rows = formula(4)
     given = {"top_k": 3, "beams": 2}
@@ -426,6 +428,7 @@ def test_what_a_server_tells_is_enough_for(server: OpenAIServer) -> None:
         assert [c.before for c in far[name].steps[0].candidates] == pytest.approx(before)
 
 
+@pytest.mark.slow
 def test_what_it_is_not_enough_for_is_refused(server: OpenAIServer) -> None:
     found = by_method(sample(remote(server, formula(4), 5), "fd", tokens=4))
     expected = {
@@ -445,6 +448,7 @@ def test_what_it_is_not_enough_for_is_refused(server: OpenAIServer) -> None:
     assert found["greedy"].refused == ""
 
 
+@pytest.mark.slow
 def test_top_p_and_min_p_as_far_as_they_go(server: OpenAIServer) -> None:
     rows = [[math.log(p) for p in (0.02, 0.4, 0.25, 0.15, *[0.18 / 8] * 8)]] * 12
     near = sample(TableModel(rows), "b", ["top-p"], tokens=4, given={"top_p": 0.7}, seed=2)

@@ -180,6 +180,7 @@ def test_json_has_everything(installed: Path) -> None:
                      "end": 3, "special": False, "unknown": False}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_files_and_standard_input(installed: Path, tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     file.write_bytes(b"a b\r\nc")
@@ -310,6 +311,7 @@ def test_colours_only_where_they_are_wanted(installed: Path) -> None:
     assert b"48;5" not in plain
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["png", "svg"])
 def test_pictures(installed: Path, tmp_path: Path, ending: str) -> None:
     pytest.importorskip("matplotlib")

@@ -26,6 +26,7 @@ LAYERS = [  # bottom first; the first part of a module's name below llar
     {"collection"},
     {"transfer", "watch", "evaluate", "inside"},
     {"bundle"},
+    {"serve"},
     {"cli"},
     {"__main__"},
 ]

@@ -233,7 +233,7 @@ def test_counting_does_not_wait_for_a_generation(smol: LlamaChat) -> None:
 def test_a_closed_model_says_so() -> None:
     before = threading.active_count()
     model = LlamaChat(FILE, name="llamacpp:smol", context=256, threads=1)
-    socket_file = Path(model._llama.socket._address)
+    socket_file = Path(model._llama.socket.address)
     assert socket_file.is_socket()
     assert socket_file.parent.stat().st_mode & 0o777 == 0o700
     model.close()
@@ -258,7 +258,7 @@ def test_closing_breaks_off_what_still_runs() -> None:
 
 def test_strangers_are_refused(smol: LlamaChat) -> None:
     for path, status in (("/props", 401), ("/v1/models", 401), ("/", 404), ("/slots", 401)):
-        connection = _UnixConnection(smol._llama.socket._address)
+        connection = _UnixConnection(smol._llama.socket.address)
         connection.request("GET", path)
         assert connection.getresponse().status == status, path
         connection.close()

@@ -377,3 +377,17 @@ def test_locating_a_quote(tmp_path: Path) -> None:
     assert locate(file, 1, "not there") == []
     with pytest.raises(DocumentError, match="no page 2"):
         locate(file, 2, "325 mg")
+
+
+def test_locating_a_cell_of_two_lines(tmp_path: Path) -> None:
+    lines = [
+        (60.0, 100.0, "325 mg daily,"), (300.0, 100.0, "1 g daily"),  # a row, line by line
+        (60.0, 114.0, "at most 4 g"), (60.0, 400.0, "at most 4 g"),
+    ]  # fmt: skip
+    file = lines_pdf(tmp_path / "x.pdf", lines, font="Courier", size=10)
+    boxes = locate(file, 1, "| 325 mg daily, at most 4 g | 1 g daily |")
+    # Courier: 6 points a letter. The first line goes from 60 to the end of 9 letters at 300.
+    places = [(round(x), round(x + w)) for x, _, w, _ in boxes]
+    assert places == [(60, 300 + 9 * 6), (60, 60 + 11 * 6)]
+    assert boxes[1][1] < 114 < boxes[1][1] + boxes[1][3] + 1  # and not the one at 400
+    assert locate(file, 1, "| 325 mg daily, at most 9 g | 1 g daily |") == []

@@ -112,6 +112,7 @@ def test_euros_need_a_rate() -> None:
     assert json.loads(done.stdout)["options"][0]["a_month"] == pytest.approx(85.05)
 
 
+@pytest.mark.slow
 def test_a_folder_is_counted_and_failures_named(installed: Path, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()

@@ -54,6 +54,7 @@ def test_a_named_tokenizer_must_be_there(home: Path) -> None:
         counting.counter(load(), "no-such-model")
 
 
+@pytest.mark.slow
 def test_documents_are_read_and_failures_named(installed: Path, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     (folder / "below").mkdir(parents=True)

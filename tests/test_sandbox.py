@@ -271,7 +271,7 @@ FORBIDDEN = {
 def test_what_a_child_gives_up(code: str, tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("x")
     program = (
-        f"import sys\nfrom llar.documents.worker import _audit\nsys.addaudithook(_audit)\n{code}"
+        f"import sys\nfrom llar.documents.worker import audit\nsys.addaudithook(audit)\n{code}"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False

@@ -120,6 +120,7 @@ def test_half_a_character_decodes_to_its_bytes(smollm_words: Vocabulary) -> None
     assert smollm_words.decode([15107, 225]) == " \\xf0\\x9f\\x87"
 
 
+@pytest.mark.slow
 def test_a_megabyte(smollm_words: Vocabulary) -> None:
     text = ("Der Arzt kommt um 9:30 — ¿vale? 日本語 🙂\n" * 30_000)[: 1 << 20]
     start = time.perf_counter()
@@ -343,6 +344,7 @@ def test_arrays_are_read_where_they_are_asked_for() -> None:
     assert last.offset + last.size == SMOLLM.stat().st_size
 
 
+@pytest.mark.slow
 def test_a_header_cut_or_changed_anywhere_is_refused_or_read(tmp_path: Path) -> None:
     tokens = [f"word {n}" for n in range(300)]
     data = tiny_gguf.write(tmp_path / "a.gguf", tokens, {"model": "gpt2"}).read_bytes()

@@ -15,6 +15,7 @@ from llama_index.core import Settings, SimpleDirectoryReader, VectorStoreIndex
 from llama_index.core.llms import MockLLM
 from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.retrievers import QueryFusionRetriever
+from llama_index.core.retrievers.fusion_retriever import FUSION_MODES
 from llama_index.core.schema import TextNode
 from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 from llama_index.retrievers.bm25 import BM25Retriever
@@ -53,7 +54,7 @@ def fill(asked: Mapping[str, Any]) -> dict[str, Any]:
         [dense, lexical],
         similarity_top_k=k,
         num_queries=1,  # ask the question as it stands, without a language model
-        mode="reciprocal_rerank",
+        mode=FUSION_MODES.RECIPROCAL_RANK,
         use_async=False,
     )
     _open.update(lexical=lexical, dense=dense, hybrid=both)

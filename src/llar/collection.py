@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,16 @@ from . import answer as answering
 from . import chunks as chunking
 from . import retrieve
 from .config import Config, load
-from .errors import CollectionError, QueryError
+from .errors import CollectionError, Forbidden, QueryError
 from .index import ingest
+from .index.access import Reader, check
 from .index.filters import Filter, parse_filter
 from .index.index import Index, collection_names, delete_collection
 from .index.ingest import Progress, Report
 from .index.reembed import reembed
 from .index.vectors import Vectors
 from .models import open_chat, open_embedder
-from .models.interface import ChatModel, Embedder
+from .models.interface import ChatModel, Embedder, Models
 from .records import Answer, Document, Hit, Message, MetadataValue, Sentence
 from .retrieve.options import Steps
 
@@ -39,15 +42,21 @@ class Collection:
         *,
         config: Config | None = None,
         home: str | os.PathLike[str] | None = None,
+        models: Models | None = None,
     ) -> None:
         """Without `config`, as `load_config()` reads it. `home` is where the collection is kept,
-        where that is not the configured home, which then holds only the models."""
+        where that is not the configured home, which then holds only the models. `models` are
+        taken in place of ones that the collection would open, and are not closed with it."""
         self.config = config or load()
         self.name = name or self.config.collection
         self.place = replace(self.config, home=Path(home)) if home else self.config
+        self._shared = models
+        self._opening = threading.RLock()  # several threads may be the first
+        self._loading = threading.RLock()
         self._index: Index | None = None
         self._vectors: Vectors | None = None
         self._embedder: Embedder | None = None
+        self._seen: tuple[Collection, Reader] | None = None  # made of which, for whom
         self._chat: dict[str, ChatModel] = {}
         self._models: dict[str, Any] = {}  # that steps of a search opened
 
@@ -57,9 +66,23 @@ class Collection:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def seen_by(self, reader: Reader) -> Collection:
+        """The collection as if what the reader may not see were not in it.
+
+        It shares the file, the vectors in memory and the models with this one, which must stay
+        open; closing it closes none of them. It cannot be changed: that raises Forbidden.
+        """
+        whole = self._seen[0] if self._seen else self
+        seen = copy(whole)
+        seen._seen = (whole, reader)
+        return seen
+
     def close(self) -> None:
         """Release the models and the file."""
-        for model in (*self._chat.values(), *self._models.values(), self._embedder, self._index):
+        if self._seen is not None:
+            return
+        own = None if self._shared else self._embedder
+        for model in (*self._chat.values(), *self._models.values(), own, self._index):
             if model is not None:
                 model.close()
         self._chat.clear()
@@ -69,22 +92,32 @@ class Collection:
     @property
     def index(self) -> Index:
         """The collection on disk. Raises UnknownCollection before anything was added."""
-        if self._index is None:
-            self._index = Index.open(self.place, self.name)
-        return self._index
+        if self._seen is not None:
+            whole, reader = self._seen
+            return whole.index.seen_by(reader)
+        with self._opening:
+            if self._index is None:
+                self._index = Index.open(self.place, self.name)
+            return self._index
 
     @property
     def embedder(self) -> Embedder:
         """The model the collection's vectors are from; of a new one, the configured model."""
+        if self._seen is not None:
+            return self._seen[0].embedder
         exists = self.name in collection_names(self.place)
         name = self.index.embedder.name if exists else self.config.embedder
-        if self._embedder is None or self._embedder.identity.name != name:
-            if self._embedder is not None:  # the collection was re-embedded meanwhile
-                self._embedder.close()
-            self._embedder = open_embedder(self.config, name)
+        with self._loading:
+            if self._shared is not None:
+                self._embedder = self._shared.embedder(name)
+            elif self._embedder is None or self._embedder.identity.name != name:
+                if self._embedder is not None:  # the collection was re-embedded meanwhile
+                    self._embedder.close()
+                self._embedder = open_embedder(self.config, name)
+            embedder = self._embedder
         if self._index is not None:
-            ingest.check_embedder(self._index, self._embedder)
-        return self._embedder
+            ingest.check_embedder(self._index, embedder)
+        return embedder
 
     def add(
         self,
@@ -103,7 +136,12 @@ class Collection:
         A file that cannot be read is listed in `failed` with the reason; the others go on. A new
         collection that would hold nothing because all failed is not made. `password` is tried
         on locked files and kept nowhere.
+
+        The key `readers` of `metadata` says who may read these files, see llar/index/access.py.
+        Raises QueryError where it cannot be understood.
         """
+        self._changeable()
+        check(metadata or {})
         embedder = self.embedder
         created = self._index is None and self.name not in collection_names(self.place)
         if created:
@@ -135,6 +173,7 @@ class Collection:
         password: str | None = None,
     ) -> Report:
         """Make the collection match its folders, removing what is gone from them."""
+        self._changeable()
         return ingest.sync(
             self.index,
             _paths(paths),
@@ -159,17 +198,21 @@ class Collection:
         Searches go on with the old vectors until the last moment; a run that was interrupted is
         continued by the next. Returns the number of chunks.
         """
-        model = open_embedder(self.config, embedder or self.config.embedder)
+        self._changeable()
+        name = embedder or self.config.embedder
+        model = self._shared.embedder(name) if self._shared else open_embedder(self.config, name)
         try:
             spec = chunking.configured(self.config, model, chunker or str(self.index.spec))
             return reembed(self.index, model, spec, progress=progress)
         finally:
-            model.close()
+            if not self._shared:
+                model.close()
 
     def remove(self, paths: Paths) -> list[str]:
         """Forget files, and folders with all files below; returns the paths forgotten.
 
         Raises QueryError where a path is not in the collection; then nothing is removed."""
+        self._changeable()
         return ingest.remove(self.index, _paths(paths))
 
     def search(
@@ -228,14 +271,17 @@ class Collection:
         options = retrieve.options(
             self.config, k=k, mode=mode, query=query, strategy=strategy, post=post, filters=parsed
         )
+        index = self.index
         return retrieve.Searcher(
-            self.index,
-            self._matrix(),
+            index,
+            self._matrix(index),
             lambda: self.embedder,
             lambda: self.chat_model(model),
             self.config,
             options,
             models=self._models,
+            reader=self._seen[1] if self._seen else None,
+            reranker=self._shared.reranker if self._shared else None,
         )
 
     def ask(
@@ -272,30 +318,55 @@ class Collection:
         query: Steps = None,
         strategy: str | None = None,
         post: Steps = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        progress: Callable[[str], None] | None = None,
     ) -> Iterator[Sentence | Answer]:
-        """Like `ask`: each sentence as soon as it is written and checked, then the Answer."""
+        """Like `ask`: each sentence as soon as it is written and checked, then the Answer.
+
+        `max_tokens` and `temperature` are for what the model writes, None takes those configured.
+        `progress` is told "search" before each search and "write" when its passages are there.
+        """
         _check_text(question)
         if not question.strip():
             raise QueryError("the question is empty")
+
+        def search(looked_up: str) -> retrieve.Result:
+            if progress:
+                progress("search")
+            found = self.explain(
+                looked_up, k=k, mode=mode, filters=filters, query=query, strategy=strategy,
+                post=post, model=model,
+            )  # fmt: skip
+            if progress:
+                progress("write")
+            return found
+
         return answering.stream(
             question,
-            search=lambda q: self.explain(
-                q, k=k, mode=mode, filters=filters, query=query, strategy=strategy, post=post,
-                model=model,
-            ),
+            search=search,
             index=self.index,
             chat=self.chat_model(model),
             embedder=self.embedder,
-            config=self.config,
+            config=replace(
+                self.config,
+                max_answer_tokens=max_tokens or self.config.max_answer_tokens,
+                temperature=self.config.temperature if temperature is None else temperature,
+            ),
             history=history,
         )  # fmt: skip
 
     def chat_model(self, name: str | None = None) -> ChatModel:
         """The model that writes answers, loaded on first use."""
         name = name or self.config.chat_model
-        if name not in self._chat:
-            self._chat[name] = open_chat(self.config, name)
-        return self._chat[name]
+        if self._seen is not None:
+            return self._seen[0].chat_model(name)
+        if self._shared is not None:
+            return self._shared.chat(name)
+        with self._loading:
+            if name not in self._chat:
+                self._chat[name] = open_chat(self.config, name)
+            return self._chat[name]
 
     def documents(self) -> list[Document]:
         """Every document, whole."""
@@ -312,10 +383,17 @@ class Collection:
                 fix=f"llar reembed -c {self.name} --chunker {wanted}",
             )
 
-    def _matrix(self) -> Vectors:
-        if self._vectors is None:
-            self._vectors = Vectors(self.index)
-        return self._vectors
+    def _changeable(self) -> None:
+        if self._seen is not None:
+            raise Forbidden(f"collection {self.name!r} is open for reading only")
+
+    def _matrix(self, index: Index) -> Vectors:
+        """The vectors in memory, what is missing read through `index`."""
+        whole = self._seen[0] if self._seen else self
+        with whole._opening:
+            if whole._vectors is None:
+                whole._vectors = Vectors(index.whole)
+            return whole._vectors if index is index.whole else whole._vectors.through(index)
 
 
 def _check_text(text: str) -> None:

@@ -97,6 +97,42 @@ class Config:
         "/usr/share/wordnet", "Folder of WordNet's files, for synonyms and hypernyms."
     )
     lock_timeout: float = _setting(60.0, "Seconds to wait for another process that is writing.")
+    serve_host: str = _setting("127.0.0.1", "Address that `llar serve` listens on.")
+    serve_port: int = _setting(8080, "Port that `llar serve` listens on.")
+    serve_url: str = _setting(
+        "", "Address that users type, where a proxy stands before the server (https://llar.town)."
+    )
+    serve_hosts: str = _setting(
+        "", "Further host names that requests may name, separated by commas."
+    )
+    tls_cert: str = _setting("", "File of the certificate chain (PEM) to serve HTTPS with.")
+    tls_key: str = _setting("", "File of that certificate's private key (PEM).")
+    slots: int = _setting(
+        0,
+        "Requests that a local model works on at once, each with the whole context; 0: up to 4, as"
+        " many as half of the free memory holds.",
+    )
+    queue: int = _setting(64, "Requests that may wait for a model before others are refused.")
+    models_loaded: int = _setting(3, "Models kept in memory at once by the server.")
+    idle_unload: float = _setting(
+        900.0, "Seconds without use after which the server unloads a model; 0 never does."
+    )
+    upload_mb: int = _setting(512, "Largest upload the server takes, in MiB.")
+    session_hours: float = _setting(12.0, "Hours after which a user has to sign in again.")
+    login_tries: int = _setting(5, "Wrong passwords in a row after which signing in is slowed.")
+    audit_days: int = _setting(365, "Days the audit log is kept; 0 keeps it for ever.")
+    history_days: int = _setting(0, "Days conversations are kept; 0 keeps them until deleted.")
+    oidc_issuer: str = _setting("", "OpenID Connect issuer to sign in with (its https address).")
+    oidc_client: str = _setting("", "Client id of this server there.")
+    oidc_secret: str = _setting("", "Client secret of this server there.", secret=True)
+    oidc_user: str = _setting("preferred_username", "Claim that holds the user's name.")
+    oidc_groups: str = _setting("groups", "Claim that holds the user's groups.")
+    oidc_admins: str = _setting("", "Group whose members are admins here.")
+    proxy_user: str = _setting(
+        "", "Header in which a trusted proxy names the user (X-Remote-User); empty: none is."
+    )
+    proxy_groups: str = _setting("", "Header in which that proxy lists the user's groups.")
+    proxy_from: str = _setting("127.0.0.1,::1", "Addresses that proxy's requests come from.")
 
     @property
     def models_dir(self) -> Path:
@@ -109,7 +145,10 @@ class Config:
         return self.home / "collections"
 
 
-_AT_LEAST_ONE = ("passages", "candidates", "max_answer_tokens", "max_file_mb", "parse_memory_mb")
+_AT_LEAST_ONE = (
+    "passages", "candidates", "max_answer_tokens", "max_file_mb", "parse_memory_mb",
+    "models_loaded", "upload_mb", "login_tries",
+)  # fmt: skip
 
 
 def load(flags: Mapping[str, Any] | None = None, *, env: Mapping[str, str] | None = None) -> Config:

@@ -9,6 +9,7 @@ LlarError
 │   ├── PullError          a download or import did not complete; the store is unchanged
 │   ├── ContextTooLong     prompt and answer do not fit the model's context; nothing was cut
 │   └── EngineError        the local engine failed while loading or generating
+│       └── Refused        it will not do what the request asks; nothing is wrong with it
 ├── RemoteError            a server we called failed or refused; says what *it* answered
 ├── DocumentError          one file could not be read; the others go on
 │   ├── UnsupportedFormat
@@ -24,7 +25,15 @@ LlarError
 ├── EvaluationError        questions, judgements or scores that cannot be measured with
 ├── PlanError              numbers, formats, machines or prices that nothing can be planned with
 ├── InsideError            numbers, texts or options that nothing can be shown of
-└── PictureError           a picture that cannot be drawn or written
+├── PictureError           a picture that cannot be drawn or written
+└── ServeError             the server cannot start or cannot do what was asked of it
+    ├── NotSignedIn        no valid session or key came with the request
+    ├── Forbidden          the role or the access granted does not allow it
+    ├── NotThere           no document, conversation, job, user ... of that id
+    ├── Conflict           it exists already, or changed meanwhile
+    ├── TooLarge           more was sent than the server takes
+    ├── BadRequest         a request that cannot be understood or granted; `param` names the field
+    └── Overloaded         the queue is full; try again after `retry_after` seconds
 """
 
 from __future__ import annotations
@@ -72,6 +81,10 @@ class ContextTooLong(ModelError):
 
 class EngineError(ModelError):
     """The local engine failed while loading or generating."""
+
+
+class Refused(EngineError):
+    """The engine will not do what this request asks: a bad schema, an image without eyes ..."""
 
 
 class RemoteError(LlarError):
@@ -140,3 +153,47 @@ class InsideError(LlarError):
 
 class PictureError(LlarError):
     """A picture cannot be drawn, or not written where it was asked for."""
+
+
+class ServeError(LlarError):
+    """The server cannot start, or cannot do what was asked of it."""
+
+
+class NotSignedIn(ServeError):
+    """No valid session or key came with the request."""
+
+
+class Forbidden(ServeError):
+    """The role, or the access that was granted, does not allow it."""
+
+
+class NotThere(ServeError):
+    """There is no document, conversation, job, user or key of that id."""
+
+
+class Conflict(ServeError):
+    """It exists already, or somebody changed it meanwhile."""
+
+
+class TooLarge(ServeError):
+    """More was sent than the server takes."""
+
+
+class BadRequest(ServeError):
+    """A request cannot be understood or granted. `param` names its field, `code` the kind."""
+
+    def __init__(
+        self, message: str, *, param: str | None = None, code: str | None = None,
+        fix: str | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(message, fix=fix)
+        self.param = param
+        self.code = code
+
+
+class Overloaded(ServeError):
+    """Too many requests wait already. `retry_after` is in seconds."""
+
+    def __init__(self, message: str, *, retry_after: int = 1, fix: str | None = None) -> None:
+        super().__init__(message, fix=fix)
+        self.retry_after = retry_after

@@ -123,7 +123,7 @@ def stream(
             yield from _quoted(ranked[:2], draft)
         elif not draft.cites(ranked[0]):  # what the model chose must not hide the best evidence
             yield from _quoted(ranked[:1], draft)
-    yield _finish(question, hits, draft, chat)
+    yield _finish(question, hits, draft, chat, index)
 
 
 def _looked_up(
@@ -270,7 +270,9 @@ def readable(e: Evidence) -> str:
     return f"{values[0]}: " + "; ".join(f"{h}: {c}" if h else c for h, c in named if c)
 
 
-def _finish(question: str, hits: Sequence[Hit], draft: _Draft, chat: ChatModel) -> Answer:
+def _finish(
+    question: str, hits: Sequence[Hit], draft: _Draft, chat: ChatModel, index: Index
+) -> Answer:
     kept = [s for s in draft.sentences if s.supported]
     marks = [f"{s.text} " + "".join(f"[{n}]" for n in s.citations) for s in kept]
     answer = " ".join(marks)
@@ -281,7 +283,7 @@ def _finish(question: str, hits: Sequence[Hit], draft: _Draft, chat: ChatModel) 
         answer=answer,
         abstained=not kept,
         sentences=tuple(draft.sentences),
-        citations=tuple(draft.citations),
+        citations=tuple(_on_its_page(c, index) for c in draft.citations),
         hits=tuple(hits),
         model=chat.name,
         usage=draft.usage,
@@ -289,6 +291,14 @@ def _finish(question: str, hits: Sequence[Hit], draft: _Draft, chat: ChatModel) 
         prompt=draft.prompt,
         steps=tuple(draft.steps),
     )
+
+
+def _on_its_page(citation: Citation, index: Index) -> Citation:
+    """The citation with the page that its quote begins on: a passage may begin on one before."""
+    if citation.page is None:
+        return citation
+    page = index.page_at(citation.document.id, citation.start)
+    return replace(citation, page=page or citation.page)
 
 
 @contextmanager

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from .output import clean, collection_option, filter_option, json_option, print_json, where
+from .output import (
+    as_option,
+    as_seen,
+    clean,
+    collection_option,
+    filter_option,
+    json_option,
+    print_json,
+    where,
+)
 from .retrieval import retrieval_options, show_steps, steps_of
 
 if TYPE_CHECKING:
@@ -40,6 +49,7 @@ class _Asked(NamedTuple):
 @hits_option
 @retrieval_options
 @filter_option
+@as_option
 @click.option("--explain", is_flag=True, help="Show every step of the search.")
 @click.option("--show-prompt", is_flag=True, help="Print exactly what was sent to the model.")
 @json_option
@@ -55,6 +65,7 @@ def ask(
     strategy: str | None,
     post: Sequence[str],
     filters: Sequence[str],
+    seen_as: str | None,
     explain: bool,
     show_prompt: bool,
     as_json: bool,
@@ -68,10 +79,11 @@ def ask(
 
     asked = _Asked(model, k, mode, steps_of(query), strategy, steps_of(post), filters)
     with Collection(collection, config=ctx.obj) as opened:
+        seen = as_seen(opened, seen_as)
         if as_json:
-            print_json(opened.ask(question, **asked._asdict()))
+            print_json(seen.ask(question, **asked._asdict()))
             return
-        answer = _stream(opened, question, asked, ())
+        answer = _stream(seen, question, asked, ())
     if explain:
         show_steps(answer.steps)
     if show_prompt:

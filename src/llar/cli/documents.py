@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator, Sequence, Sized
 from typing import TYPE_CHECKING, TextIO
@@ -148,6 +149,11 @@ def remove(
         if not yes:
             click.confirm(f"Delete collection {name!r} with all it holds?", abort=True)
         delete_collection(config, name)
+        if (config.home / "server" / "accounts.db").exists():
+            from ..serve.accounts import Accounts
+
+            with contextlib.closing(Accounts(config)) as accounts:
+                accounts.forget_collection(name)  # the next of that name is another one
         click.echo(f"deleted collection {name}")
         return
     with Collection(name, config=config) as opened:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .output import clean, collection_option, counted, json_option, print_json
+from .output import as_option, as_seen, clean, collection_option, counted, json_option, print_json
 
 if TYPE_CHECKING:
     from ..collection import Collection
@@ -51,6 +51,7 @@ FARTHEST = 4  # relations between two entities that are shown as a path
     metavar="BACKEND:NAME",
     help="First read relations with this chat model, too; takes seconds for each page.",
 )
+@as_option
 @json_option
 @click.pass_context
 def graph(
@@ -62,6 +63,7 @@ def graph(
     dot: bool,
     html: Path | None,
     with_model: str | None,
+    seen_as: str | None,
     as_json: bool,
 ) -> None:
     """Show the entities of the documents and how they are related, as text or as a drawing.
@@ -74,10 +76,11 @@ def graph(
     from ..retrieve.strategy.graph_network import Network
 
     held = Network()
-    with Collection(collection, config=ctx.obj) as opened:
+    with Collection(collection, config=ctx.obj) as whole:
         try:
             if with_model:
-                _read_with(opened, with_model)
+                _read_with(whole, with_model)
+            opened = as_seen(whole, seen_as)
             index = opened.index
             with index.database.read():
                 view = index.passages.view()

@@ -15,6 +15,7 @@ import click
 from ..records import to_json
 
 if TYPE_CHECKING:
+    from ..collection import Collection
     from ..index.ingest import Progress
     from ..records import Source
 
@@ -45,6 +46,25 @@ def filter_option(command: Command) -> Command:
         metavar="COND",
         help="Only documents with KEY=VALUE; also != > >= < <= and ~ (contains). Repeatable.",
     )(command)
+
+
+def as_option(command: Command) -> Command:
+    """--as NAMES, to try out what somebody may see."""
+    return click.option(
+        "--as",
+        "seen_as",
+        metavar="NAMES",
+        help="Answer as for user:NAME,group:NAME ...: without the documents they may not read.",
+    )(command)
+
+
+def as_seen(opened: Collection, names: str | None) -> Collection:
+    """The collection as the reader of --as sees it; as it is without one."""
+    if names is None:
+        return opened
+    from ..index.access import reader
+
+    return opened.seen_by(reader(names))
 
 
 def print_json(record: Any) -> None:

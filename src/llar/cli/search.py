@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .output import clean, collection_option, filter_option, json_option, print_json, where
+from .output import (
+    as_option,
+    as_seen,
+    clean,
+    collection_option,
+    filter_option,
+    json_option,
+    print_json,
+    where,
+)
 from .retrieval import retrieval_options, show_steps, steps_of
 
 if TYPE_CHECKING:
@@ -37,6 +46,7 @@ def _list_steps(ctx: click.Context, _option: click.Parameter, asked: bool) -> No
 @retrieval_options
 @filter_option
 @click.option("--model", metavar="BACKEND:NAME", help="Model for the steps that ask one.")
+@as_option
 @click.option("--explain", is_flag=True, help="Show every step: what it did and how long it took.")
 @click.option(
     "--steps",
@@ -59,6 +69,7 @@ def search(
     post: Sequence[str],
     filters: Sequence[str],
     model: str | None,
+    seen_as: str | None,
     explain: bool,
     as_json: bool,
 ) -> None:
@@ -66,7 +77,7 @@ def search(
     from ..collection import Collection
 
     with Collection(collection, config=ctx.obj) as opened:
-        found = opened.explain(
+        found = as_seen(opened, seen_as).explain(
             question,
             k=k,
             mode=mode,

@@ -51,7 +51,7 @@ def parse_pdf(
 
 def read_page(path: Path, number: int, *, password: str | None = None) -> Sheet:
     """The words and rules of one page (from 1) with their places. Raises as parse_pdf does."""
-    pages = _pages(path, password, [number])
+    pages = pages_of(path, password, [number])
     if not pages:
         raise DocumentError(f"has no page {number} that can be read")
     with open_raw(path, password) as raw:
@@ -123,7 +123,7 @@ def _batches(path: Path, password: str | None) -> Iterator[ParseBatch]:
         raise DocumentError("is not there any more") from e
 
 
-def _pages(
+def pages_of(
     path: Path,
     password: str | None,
     numbers: Sequence[int],
@@ -147,15 +147,15 @@ def _sheets(
 
     Word boxes are costly and only tables need them: pages that may hold one are read again.
     """
-    turns = {p.page_num: turn for p in pages if (turn := _turn(p))}
+    turns = {p.page_num: turn for p in pages if (turn := turn_of(p))}
     sheets = {p.page_num: read_sheet(p) for p in pages if p.page_num not in turns}
     again = [n for n, sheet in sheets.items() if may_hold_tables(sheet)]
     if again:
-        sheets |= {p.page_num: read_sheet(p) for p in _pages(path, password, again)}
+        sheets |= {p.page_num: read_sheet(p) for p in pages_of(path, password, again)}
     for page in pages:
         number = page.page_num
         if number in turns:
-            turned = _pages(path, password, [number], [(number, turns[number])])
+            turned = pages_of(path, password, [number], [(number, turns[number])])
             yield read_sheet(turned[0] if turned else page)
             continue
         sheet = sheets[number]
@@ -166,7 +166,7 @@ def _sheets(
         yield sheet
 
 
-def _turn(page: ParsedPage) -> int:
+def turn_of(page: ParsedPage) -> int:
     """By how many degrees the content appears turned clockwise: where most text runs up or down."""
     letters: dict[int, int] = {}
     for item in page.text_items:

@@ -75,6 +75,12 @@ class Parsers:
         for child in list(self._children):
             self._end(child)
 
+    def interrupt(self) -> None:
+        """Kill every child, from any thread: the thread that parses is told that they crashed."""
+        for child in list(self._children):
+            with suppress(ProcessLookupError):
+                os.killpg(child.process.pid, signal.SIGKILL)
+
     def parse(self, paths: Iterable[Path]) -> Generator[Outcome]:
         """Each path once with its document or the error that explains why there is none.
 

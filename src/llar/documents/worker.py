@@ -49,12 +49,12 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     _die_with(parent)
-    _set_limits(memory_mb)
+    set_limits(memory_mb)
     _prepare_scratch()
-    sys.addaudithook(_audit)
+    sys.addaudithook(audit)
     send(replies, {})
     while (request := receive(requests, 1 << 20)) is not None:
-        _allow_time(timeout)
+        allow_time(timeout)
         reply = _answer(request, partial(_take_time, replies, timeout))
         signal.setitimer(signal.ITIMER_REAL, 0)  # sending may wait for a slow reader
         send(replies, reply)
@@ -77,27 +77,28 @@ def _answer(request: dict[str, Any], take_time: Callable[[float], None]) -> dict
         document = read_document(Path(request["path"]), limits)
         return {"document": to_json(document)}
     except DocumentError as e:
-        return _failure(e)
+        return failure(e)
     except (MemoryError, ImportError) as e:
         # A library that finds no room to load says so as an ImportError.
         if isinstance(e, ImportError) and not _NO_ROOM.search(str(e)):
             raise
         # What is left of the address space is in pieces: a fresh process takes the next file.
-        return _failure(LimitExceeded(_TOO_LARGE, fix=_MORE_MEMORY)) | {"last": True}
+        return failure(LimitExceeded(_TOO_LARGE, fix=_MORE_MEMORY)) | {"last": True}
     except RecursionError:
-        return _failure(LimitExceeded("is nested too deeply"))
+        return failure(LimitExceeded("is nested too deeply"))
     except Exception as e:  # noqa: BLE001 - the edge of the process: libraries raise anything here
         told = " ".join(str(e).split())[:200]
-        return _failure(DocumentError(f"could not be read ({type(e).__name__}: {told})"))
+        return failure(DocumentError(f"could not be read ({type(e).__name__}: {told})"))
 
 
 def _take_time(replies: IO[bytes], timeout: float, seconds: float) -> None:
     """Tell the parent that pictures are being read, and allow that file `seconds` more."""
     send(replies, {"recognises": True})
-    _allow_time(timeout + seconds)
+    allow_time(timeout + seconds)
 
 
-def _failure(error: DocumentError) -> dict[str, Any]:
+def failure(error: DocumentError) -> dict[str, Any]:
+    """The reply that stands for an error."""
     return {"error": type(error).__name__, "message": error.message, "fix": error.fix}
 
 
@@ -111,7 +112,8 @@ def _die_with(parent: int) -> None:
         os._exit(0)
 
 
-def _set_limits(memory_mb: int) -> None:
+def set_limits(memory_mb: int) -> None:
+    """Bound this process: memory, open files, what it writes; no core dump."""
     import resource
 
     def limit(kind: int, amount: int) -> None:
@@ -145,7 +147,7 @@ def _prepare_scratch() -> None:
     detect("What language is this sentence written in?")
 
 
-def _allow_time(seconds: float) -> None:
+def allow_time(seconds: float) -> None:
     """Let the kernel end this process after `seconds` of wall or processor time from now."""
     import resource
 
@@ -155,7 +157,8 @@ def _allow_time(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
-def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+def audit(event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse what no parser needs."""
     if event == "open":
         path, mode, flags = arguments
         writes = flags & _WRITING if flags is not None else set(mode or "") & set("wax+")

@@ -18,7 +18,9 @@ from ..errors import EvaluationError
 from ..records import Message
 from .lines import Problems, objects, parse, read_text
 
-__all__ = ["KINDS", "Question", "QuestionSet", "Span", "Text", "as_row", "read", "write"]
+__all__ = [
+    "KINDS", "Question", "QuestionSet", "Span", "Text", "as_row", "from_row", "read", "write",
+]  # fmt: skip
 
 KINDS = (
     "fact",
@@ -162,6 +164,11 @@ def as_row(question: Question) -> dict[str, Any]:
         "about": dict(question.about),
     }
     return {k: v for k, v in row.items() if v or k == "answers"}
+
+
+def from_row(row: Mapping[str, Any]) -> Question:
+    """The question of such an object. Raises EvaluationError where it is none."""
+    return _question(row)
 
 
 def _span_row(span: Span) -> dict[str, Any]:

@@ -156,7 +156,7 @@ class Database:
     def __init__(self, folder: Path, *, lock_timeout: float) -> None:
         """Open an existing collection. Raises UnknownCollection or SchemaMismatch."""
         self.path = folder / FILE
-        self._timeout = lock_timeout
+        self.timeout = lock_timeout
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
@@ -164,7 +164,7 @@ class Database:
             raise UnknownCollection(
                 f"there is no collection {folder.name!r}", fix=f"llar add PATH -c {folder.name}"
             )
-        self._inode = self.path.stat().st_ino
+        self.inode = self.path.stat().st_ino
         found = int(self.manifest("schema"))
         if found > SCHEMA:
             raise SchemaMismatch(
@@ -209,15 +209,15 @@ class Database:
     def connection(self) -> sqlite3.Connection:
         """This thread's connection."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        frozen: _Stamp | None = getattr(self._local, "frozen", None)
+        frozen: Stamp | None = getattr(self._local, "frozen", None)
         idle = connection is not None and not connection.in_transaction
-        if connection and idle and frozen and _stamp(self.path) != frozen:
+        if connection and idle and frozen and stamp(self.path) != frozen:
             with self._guard:  # somebody who may write did, after all
                 self._open.remove(connection)
             connection.close()
             connection = None
         if connection is None:
-            connection, self._local.frozen = connect(self.path, self._timeout)
+            connection, self._local.frozen = connect(self.path, self.timeout)
             self._local.connection = connection
             with self._guard:
                 self._open.append(connection)
@@ -232,11 +232,25 @@ class Database:
             return
         with mapped(self.path):
             connection.execute("BEGIN")
+            self._local.turn = object()
             try:
                 yield connection
             finally:
+                self._local.turn = None
                 if connection.in_transaction:  # some errors end it by themselves
                     connection.execute("COMMIT")
+
+    @property
+    def turn(self) -> object | None:
+        """The same thing as long as this thread is inside one `read`; None outside."""
+        turn: object | None = getattr(self._local, "turn", None)
+        return turn
+
+    @contextlib.contextmanager
+    def whole(self) -> Iterator[sqlite3.Connection]:
+        """The same for what is kept in memory for all readers; its queries name tables of main."""
+        with self.read() as connection:
+            yield connection
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -257,7 +271,7 @@ class Database:
     def _check_place(self) -> None:
         """Refuse to write into a file that another process deleted or replaced meanwhile."""
         try:
-            same = self.path.stat().st_ino == self._inode
+            same = self.path.stat().st_ino == self.inode
         except FileNotFoundError:
             same = False
         if not same:
@@ -289,10 +303,10 @@ class Database:
 # What reading a damaged file raises; SQLite may quote its bytes in what it says is wrong.
 BROKEN = (sqlite3.DatabaseError, UnicodeDecodeError)
 
-_Stamp = tuple[int, int, int, int]
+Stamp = tuple[int, int, int, int]
 
 
-def _stamp(path: Path) -> _Stamp:
+def stamp(path: Path) -> Stamp:
     """What changes when somebody writes to the file or its write-ahead log."""
     found = path.stat()
     return found.st_ino, found.st_size, found.st_mtime_ns, _log_size(path)
@@ -303,7 +317,7 @@ def _log_size(path: Path) -> int:
     return log.stat().st_size if log.exists() else 0
 
 
-def connect(path: Path, timeout: float) -> tuple[sqlite3.Connection, _Stamp | None]:
+def connect(path: Path, timeout: float) -> tuple[sqlite3.Connection, Stamp | None]:
     """A connection, and the stamp under which it is valid where it is an immutable one.
 
     SQLite reads a WAL database on a read-only disk in two cases: with the log's index (-shm)
@@ -311,7 +325,7 @@ def connect(path: Path, timeout: float) -> tuple[sqlite3.Connection, _Stamp | No
     long as nobody writes, so such a connection is replaced when the stamp changes.
     """
     writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
-    frozen = None if writable or _log_size(path) else _stamp(path)
+    frozen = None if writable or _log_size(path) else stamp(path)
     if not writable and _log_size(path) and not Path(f"{path}-shm").exists():
         raise CollectionError(
             f"{path} was not closed cleanly and cannot be recovered where nothing may be written",

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import Forbidden
 from ..records import Document
 from ..text import entities
 from ..text.relations import Relation, relations
@@ -90,12 +92,15 @@ class Update:
 
     read: int
     removed: int
+    documents: tuple[int, ...] = ()  # that were read
 
 
 class Graph:
-    """The graph of one collection."""
+    """The graph of one collection. `open_graph` opens it for who looks at the collection."""
 
     def __init__(self, index: Index) -> None:
+        if index.reader is not None:
+            raise ValueError("what a reader sees of a graph is opened by open_graph")
         self._index = index
         folder = index.database.path.parent
         self.path: Path | None = folder / FILE
@@ -119,6 +124,9 @@ class Graph:
             self._open.clear()
         self._local = threading.local()
 
+    def show(self, documents: Sequence[int]) -> None:
+        """Read of these documents only; of all of them where the reader may see everything."""
+
     # -- making ----------------------------------------------------------------------------
 
     def update(
@@ -133,7 +141,8 @@ class Graph:
         With an `extractor`, called `how`, its relations are kept beside those by rules, and
         documents that it has not seen are read again.
         """
-        wanted = dict(self._index.database.connection.execute("SELECT id, sha256 FROM documents"))
+        with self._index.database.read() as collection:
+            wanted = dict(collection.execute("SELECT id, sha256 FROM documents"))
         with self.reading() as connection:
             held = {
                 row[0]: (row[1], row[2])
@@ -152,7 +161,7 @@ class Graph:
                 self._add(document_id, document, how, extractor)
             if progress:
                 progress(done, len(missing))
-        return Update(len(missing), len(gone))
+        return Update(len(missing), len(gone), tuple(missing))
 
     def _add(
         self, document_id: int, document: Document, how: str, extractor: Extractor | None
@@ -252,20 +261,20 @@ class Graph:
     def edges(self, entity: int) -> list[Edge]:
         """The relations of one entity, in the order of documents and places."""
         rows = self._all(
-            "SELECT subject, object, kind, label, document, start, end FROM relations"
+            "SELECT subject, object, kind, label, document, start, end, rowid FROM relations"
             " WHERE subject = ?1 UNION ALL"
-            " SELECT subject, object, kind, label, document, start, end FROM relations"
-            " WHERE object = ?1 AND subject != ?1 ORDER BY document, start, end, object",
+            " SELECT subject, object, kind, label, document, start, end, rowid FROM relations"
+            " WHERE object = ?1 AND subject != ?1 ORDER BY document, start, end, 8",
             (entity,),
         )
-        return [Edge(*row) for row in rows]
+        return [Edge(*row[:7]) for row in rows]
 
     def between(self, first: int, second: int) -> list[Edge]:
         """The relations of two entities with each other, in the order of documents and places."""
         rows = self._all(
             "SELECT subject, object, kind, label, document, start, end FROM relations"
             " WHERE (subject = ?1 AND object = ?2) OR (subject = ?2 AND object = ?1)"
-            " ORDER BY document, start, end",
+            " ORDER BY document, start, end, rowid",
             (first, second),
         )
         return [Edge(*row) for row in rows]
@@ -275,6 +284,10 @@ class Graph:
         return self._all(
             "SELECT subject, object, kind, count(*) FROM relations GROUP BY subject, object, kind"
         )
+
+    def in_order(self) -> list[int]:
+        """Every entity's id, in the order of their keys, which no history of the graph changes."""
+        return [row[0] for row in self._all("SELECT id FROM entities ORDER BY key")]
 
     def most(self) -> int:
         """The highest id of an entity, 0 for none."""
@@ -300,8 +313,8 @@ class Graph:
         rows = self._all(
             "SELECT entity FROM (SELECT subject AS entity, object AS other FROM relations"
             " WHERE kind != 'under' UNION ALL SELECT object, subject FROM relations"
-            " WHERE kind != 'under') GROUP BY entity ORDER BY count(DISTINCT other) DESC, entity"
-            " LIMIT ?",
+            " WHERE kind != 'under') JOIN entities ON entities.id = entity"
+            " GROUP BY entity ORDER BY count(DISTINCT other) DESC, key LIMIT ?",
             (20 * many + 100,),
         )
         ids = [row[0] for row in rows]
@@ -313,6 +326,11 @@ class Graph:
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         with self.reading() as connection:
             return connection.execute(sql, values).fetchall()
+
+    def copy_to(self, connection: sqlite3.Connection) -> None:
+        """Copy the whole graph into another database."""
+        with self._guard, self.reading() as own:
+            own.backup(connection)
 
     # -- connections -----------------------------------------------------------------------
 
@@ -370,6 +388,104 @@ class Graph:
             for statement in _TABLES.split(";\n"):
                 connection.execute(statement)
             connection.execute("INSERT INTO about VALUES ('version', ?)", (str(VERSION),))
+
+
+_OPENING = threading.Lock()
+_SHOWN = """
+PRAGMA temp_store = MEMORY;
+CREATE TEMP TABLE shown (id INTEGER PRIMARY KEY);
+CREATE TEMP VIEW documents AS
+  SELECT * FROM main.documents WHERE id IN (SELECT id FROM temp.shown);
+CREATE TEMP VIEW forms AS
+  SELECT rowid, * FROM main.forms WHERE document IN (SELECT id FROM temp.shown);
+CREATE TEMP VIEW mentions AS
+  SELECT rowid, * FROM main.mentions WHERE document IN (SELECT id FROM temp.shown);
+CREATE TEMP VIEW relations AS
+  SELECT rowid, * FROM main.relations WHERE document IN (SELECT id FROM temp.shown);
+CREATE TEMP VIEW entities AS SELECT * FROM main.entities AS held
+  WHERE EXISTS (SELECT 1 FROM temp.forms WHERE entity = held.id)
+  OR EXISTS (SELECT 1 FROM temp.relations WHERE subject = held.id)
+  OR EXISTS (SELECT 1 FROM temp.relations WHERE object = held.id);
+"""
+
+
+class _SeenGraph(Graph):
+    """The graph of a collection as one reader sees it: of the documents shown, and no others.
+
+    The file is that of all readers, kept in step by the collection with everything in it; as in
+    `seen.py` temporary views stand before its tables.
+    """
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._turn = threading.RLock()  # of the threads, which share one connection
+        held = index.whole.held
+        with _OPENING:
+            self._whole: Graph = held.get("whole graph") or Graph(index.whole)
+            held["whole graph"] = self._whole
+        self.path = self._whole.path
+        self._open: list[sqlite3.Connection] = []
+        self._memory = self._connect()
+        self._memory.executescript(_SHOWN)
+        weakref.finalize(self, _close_all, self._open)
+
+    def close(self) -> None:
+        """Close its connection."""
+        _close_all(self._open)
+
+    def update(
+        self,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        how: str = RULES,
+        extractor: Extractor | None = None,
+    ) -> Update:
+        """Make the graph fit its collection; tells of documents that the reader may see."""
+        if extractor is not None:
+            raise Forbidden(f"collection {self._index.name!r} is open for reading only")
+        made = self._whole.update(progress=progress)
+        if self.path is None:
+            with self._turn:
+                self._whole.copy_to(self._memory)
+        with self._index.database.read() as collection:
+            seen = {row[0] for row in collection.execute("SELECT id FROM documents")}
+        read = tuple(i for i in made.documents if i in seen)
+        return Update(len(read), 0, read)
+
+    def show(self, documents: Sequence[int]) -> None:
+        """Read of these documents only."""
+        with self.reading():
+            self._memory.execute("BEGIN")
+            self._memory.execute("DELETE FROM temp.shown")
+            self._memory.executemany(
+                "INSERT INTO temp.shown VALUES (?)", ((int(i),) for i in documents)
+            )
+            self._memory.execute("COMMIT")
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for one thread at a time."""
+        with self._turn, super().reading() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        raise Forbidden(f"collection {self._index.name!r} is open for reading only")
+        yield self._memory
+
+    def _connection(self) -> sqlite3.Connection:
+        return self._memory
+
+
+def open_graph(index: Index) -> Graph:
+    """The graph of a collection, for whoever looks at it."""
+    return Graph(index) if index.reader is None else _SeenGraph(index)
+
+
+def _close_all(connections: list[sqlite3.Connection]) -> None:
+    for connection in connections:
+        connection.close()
+    connections.clear()
 
 
 class _Ids:

@@ -7,6 +7,8 @@ import json
 import re
 import shutil
 import sqlite3
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,8 +22,11 @@ from ..models.interface import EmbedderIdentity, Matrix
 from ..records import Block, Chunk, Document, MetadataValue, Page, Source
 from ..text.symbols import inner_words
 from ..text.words import terms
+from . import access
+from .access import Reader
 from .database import FILE, Database, collection_path, from_column, mapped_disk, now, to_column
 from .passages import Passages
+from .seen import SeenDatabase, SeenPassages
 
 Metadata = Mapping[str, MetadataValue]
 DOCUMENT = (  # columns of `documents` that a parsed file fills
@@ -30,6 +35,7 @@ DOCUMENT = (  # columns of `documents` that a parsed file fills
 CHUNK = (  # columns of `chunks` that a passage fills, and its id
     "id, start, end, kind, prefix, headings, first_page, last_page, text, context, parts, keywords"
 )
+READERS = 64  # of one collection, whose view of it is remembered
 
 _PAGES = re.compile(r"\d{1,9}(-\d{1,9})?(, \d{1,9}(-\d{1,9})?)*", re.ASCII)
 
@@ -47,10 +53,32 @@ class IndexedFile:
 class Index:
     """An open collection. Every method that changes it is one durable transaction."""
 
+    reader: Reader | None = None  # who looks at it; None sees everything
+
     def __init__(self, name: str, database: Database) -> None:
         self.name = name
         self.database = database
         self.passages = Passages(database)
+        self.held: dict[str, Any] = {}  # what steps of a search worked out from it
+        self.whole = self  # with what is hidden from the reader
+        self._seen: OrderedDict[Reader, Index] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def seen_by(self, reader: Reader) -> Index:
+        """The collection as if what the reader may not see were not in it; it cannot be changed.
+
+        It shares the file and what is in memory with this one, which closes it. Those of the
+        readers seen last are kept.
+        """
+        whole = self.whole
+        if reader.everything:
+            return whole
+        with whole._guard:
+            found = whole._seen.pop(reader, None) or _SeenIndex(whole, reader)
+            whole._seen[reader] = found
+            if len(whole._seen) > READERS:
+                whole._seen.popitem(last=False)
+        return found
 
     @property
     def embedder(self) -> EmbedderIdentity:
@@ -95,7 +123,14 @@ class Index:
 
     def close(self) -> None:
         """Close the file; the index must not be used afterwards."""
-        self.database.close()
+        with self._guard:
+            seen = list(self._seen.values())
+            self._seen.clear()
+        for index in (*seen, self):
+            for held in index.held.values():
+                held.close()
+            index.held.clear()
+            index.database.close()
 
     # -- writing ---------------------------------------------------------------------------
 
@@ -115,14 +150,17 @@ class Index:
                 "SELECT id FROM documents WHERE sha256 = ?", (document.sha256,)
             ).fetchone()
             held = connection.execute(
-                "SELECT document_id FROM files WHERE path = ?", (to_column(document.source),)
+                "SELECT document_id, metadata FROM files WHERE path = ?",
+                (to_column(document.source),),
             ).fetchone()
             document_id = found[0] if found else _insert(connection, document, chunks, vectors)
-            merged = {**document.metadata, **metadata}
+            before = json.loads(held[1]) if held else {}
+            readers = access.kept(before, document.metadata)
+            merged = {**document.metadata, **readers, **metadata}
             _attach(connection, document.source, document_id, merged)
         if found is None:
             return "new"
-        return "same" if held == found else "copy"
+        return "same" if held and held[0] == found[0] else "copy"
 
     def attach(self, path: str, sha256: str, metadata: Metadata, *, gone: str | None) -> bool:
         """Record that `path` holds content that is indexed already; `gone` is a path it moved
@@ -139,7 +177,11 @@ class Index:
                 (gone and to_column(gone), found[0]),
             ).fetchone()
             known = json.loads(inherited[0]) if inherited else {}
-            _attach(connection, path, found[0], {**known, **metadata})
+            held = connection.execute(
+                "SELECT metadata FROM files WHERE path = ?", (to_column(path),)
+            ).fetchone()
+            readers = access.kept(json.loads(held[0]) if held else {}, known)
+            _attach(connection, path, found[0], {**known, **readers, **metadata})
             if gone is not None:
                 _detach(connection, [gone])
         return True
@@ -208,6 +250,12 @@ class Index:
         if found is None:
             raise CollectionError(f"document {document_id} is no longer in {self.name!r}")
         return found
+
+    def page_at(self, document_id: int, place: int) -> int | None:
+        """The page that the character at `place` of a document stands on, None without pages."""
+        rows = self._all("SELECT pages FROM documents WHERE id = ?", (document_id,))
+        pages = json.loads(rows[0][0]) if rows else []
+        return next((number for number, _, end, _ in pages if place < end), None)
 
     def find_document(self, document_id: int) -> Document | None:
         """A whole document as it was indexed, None where there is none of that id."""
@@ -306,6 +354,20 @@ class Index:
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         with self.database.read() as connection:
             return connection.execute(sql, values).fetchall()
+
+
+class _SeenIndex(Index):
+    """An open collection through the eyes of one reader; closing it closes nothing."""
+
+    def __init__(self, whole: Index, reader: Reader) -> None:
+        database = SeenDatabase(whole.database, reader)
+        super().__init__(whole.name, database)
+        self.reader = reader
+        self.whole = whole
+        self.passages = SeenPassages(database, whole.passages.held)
+
+    def close(self) -> None:
+        """It is closed with the collection that it is made of."""
 
 
 def collection_names(config: Config) -> list[str]:

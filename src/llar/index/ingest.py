@@ -19,6 +19,7 @@ from ..documents import Parsers, about, find_files, hash_file
 from ..errors import CollectionError, DocumentError, EmbedderMismatch, LimitExceeded, QueryError
 from ..models.interface import Embedder
 from ..records import Chunk, Document
+from .access import given
 from .index import Index, Metadata
 
 BATCH_CHUNKS = 256  # chunks embedded together, across documents, sorted by length inside
@@ -295,11 +296,17 @@ def _changed(run: _Run, files: Iterable[Path], most: int) -> Iterator[Path]:
             run.finish(name)
         elif sha256 in run.twins:
             run.twins[sha256].append(path)
-        elif run.holders.get(sha256):
+        elif run.holders.get(sha256) and not _for_others(run, sha256):
             _attach(run, path, sha256)
         else:
             run.twins[sha256] = [path]
             yield path
+
+
+def _for_others(run: _Run, sha256: str) -> bool:
+    """Is a file a copy that is given readers of its own? Then it takes nothing over from the file
+    that holds its content, whose metadata those readers may not see."""
+    return given(run.metadata) and all(Path(p).exists() for p in run.holders[sha256])
 
 
 def _attach(run: _Run, path: Path, sha256: str) -> None:

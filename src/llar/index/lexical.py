@@ -93,6 +93,32 @@ class Lexical:
         return max(missing, default=0.0) * (K1 + 1) / self._most if self._most else 0.0
 
 
+def stands(index: Index, connection: sqlite3.Connection, stem: str) -> bool:
+    """Does a passage have this stem?"""
+    if index.reader is None:
+        query = "SELECT 1 FROM vocabulary WHERE term = ?"
+    else:  # the view counts all of a stem's passages before it tells
+        query = (
+            "SELECT 1 FROM occurrences WHERE term = ?"
+            " AND EXISTS (SELECT 1 FROM chunks WHERE chunks.id = doc) LIMIT 1"
+        )
+    return connection.execute(query, (stem,)).fetchone() is not None
+
+
+def is_in_at_most(index: Index, view: View, stem: str, most: float) -> bool:
+    """Do at most so many passages, and one at least, have this stem? In the view's transaction."""
+    with index.database.whole() as connection:
+        row = connection.execute(
+            "SELECT doc FROM main.vocabulary WHERE term = ?", (stem,)
+        ).fetchone()
+    if row is None:
+        return False
+    hidden = int(np.count_nonzero(view.owners)) - view.count
+    if not hidden or row[0] - hidden > most:
+        return bool(row[0] <= most)
+    return 0 < _posting(connection, view, (stem,)).passages <= most
+
+
 def _posting(connection: sqlite3.Connection, view: View, group: tuple[str, ...]) -> Posting:
     """Where the words of a group stand, kept with the view."""
     held = view.postings.get(group)
@@ -112,7 +138,8 @@ def _read(connection: sqlite3.Connection, view: View, group: tuple[str, ...]) ->
             "SELECT group_concat(doc) FROM occurrences WHERE term = ?", (term,)
         ).fetchone()
         found, here = find(view.ids, numbers(row))
-        places.append(found[here])
+        found = found[here]
+        places.append(found[view.documents[found] != 0])  # the words are those of all readers
         most = max(most, len(_runs(places[-1])[0]))
     distinct, tf = _runs(np.concatenate(places))
     return Posting(distinct.astype(np.int32), _impacts(view, distinct, tf), most)

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Collection as SetOf
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from weakref import ReferenceType, WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,19 +55,21 @@ class Postings(dict[tuple[str, ...], Posting]):
         self[group] = posting
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class View:
     """The passages of one generation. Arrays have one entry per place and are never changed."""
 
     state: tuple[int, int]  # epoch and generation
     layout: object  # the same one as long as places stay valid
     ids: NDArray[np.int64]  # ascending
-    documents: NDArray[np.int64]  # of removed passages: 0
+    documents: NDArray[np.int64]  # of removed passages, and of those hidden from the reader: 0
+    owners: NDArray[np.int64]  # the same with those hidden: what the vectors are read by
     languages: NDArray[np.int16]  # number of each passage's language in `names`
     lengths: NDArray[np.int32]  # in words
     names: tuple[str, ...]  # ISO 639-1, "" where the language is not known
     listed: NDArray[np.int64]  # ids of all documents, ascending, those without passages included
     count: int  # passages that are not removed
+    words: int  # that they have together
     mean_length: float  # their words, at least 1
     spoken: tuple[str, ...]  # their languages
     postings: Postings = field(default_factory=Postings)
@@ -79,33 +82,73 @@ class View:
         return np.isin(self.documents, wanted)
 
 
+class Held:
+    """What is kept of a collection's passages for all who look at it."""
+
+    def __init__(self) -> None:
+        self.guard = threading.Lock()
+        self.view: View | None = None
+        # What readers see who may not see everything: the view by what is hidden from them.
+        self.shown: WeakValueDictionary[Any, View] = WeakValueDictionary()
+
+
 class Passages:
     """Gives each search the view that fits the moment it reads the collection at."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, held: Held | None = None) -> None:
+        """`held` is that of another one for the same collection."""
         self._database = database
-        self._guard = threading.Lock()
-        self._view: View | None = None
+        self._held = held or Held()
+        self._local = threading.local()
+
+    @property
+    def held(self) -> Held:
+        """What is kept, for another one to share."""
+        return self._held
 
     def view(self) -> View:
-        """The passages as this thread's transaction sees them.
+        """The passages as this thread's transaction sees them, the same ones each time.
 
         What is loaded with a view later must be read in the same transaction.
         """
-        with self._guard, self._database.read() as connection:
-            manifest = self._database.manifest
-            state = (int(manifest("epoch")), int(manifest("generation")))
-            held = self._view
+        with self._database.read():
+            turn = self._database.turn
+            last: tuple[object, ReferenceType[View]] | None = getattr(self._local, "last", None)
+            view = last[1]() if last is not None and turn and last[0] is turn else None
+            if view is None:
+                view = self._find()
+                self._local.last = (turn, ReferenceType(view))
+            return view
+
+    def _find(self) -> View:
+        """The view that is kept, brought to this moment; one of its own for an older moment.
+
+        Another thread may go ahead at any time, and places may then mean other passages.
+        """
+        with self._held.guard, self._database.whole() as connection:
+            epoch, generation, words = _manifest(connection)
+            state = (epoch, generation)
+            held = self._held.view
             if held is not None and held.state == state:
                 return held
-            words = int(manifest("tokens"))
-            if held is not None and held.state[0] == state[0] and held.state[1] > state[1]:
+            if held is not None and held.state[0] == epoch and held.state[1] > generation:
                 return _read(connection, state, words)  # an older moment, once: not worth keeping
-            if held is not None and held.state[0] == state[0]:
-                self._view = _follow(connection, held, state, words)
+            if held is not None and held.state[0] == epoch:
+                held = _follow(connection, held, state, words)
             else:
-                self._view = _read(connection, state, words)
-            return self._view
+                held = _read(connection, state, words)
+            self._held.view = held
+            return held
+
+
+def _manifest(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """Epoch, generation and how many words there are."""
+    values = dict(
+        connection.execute(
+            "SELECT key, value FROM main.manifest WHERE key IN ('epoch', 'generation', 'tokens')"
+        )
+    )
+    return int(values["epoch"]), int(values["generation"]), int(values["tokens"])
 
 
 def best(scores: Scores, k: int) -> Places:
@@ -181,11 +224,13 @@ def _view(
         layout=layout,
         ids=columns.ids,
         documents=columns.documents,
+        owners=columns.documents,
         languages=columns.languages,
         lengths=columns.lengths,
         names=columns.names,
         listed=listed,
         count=count,
+        words=words,
         mean_length=max(words / max(count, 1), 1.0),
         spoken=tuple(sorted(columns.names[i] for i in spoken)),
     )
@@ -205,7 +250,7 @@ class _Columns:
             which = "WHERE {} IN (SELECT value FROM json_each(?))"
             values = [json.dumps(documents.tolist())]
         ids, owners = connection.execute(
-            "SELECT group_concat(id), group_concat(document_id) FROM chunks"
+            "SELECT group_concat(id), group_concat(document_id) FROM main.chunks"
             f" {which.format('document_id')}",
             values,
         ).fetchone()
@@ -214,7 +259,9 @@ class _Columns:
         self.ids = found[order]
         self.documents = numbers(owners)[order]
         languages: dict[int, str | None] = dict(
-            connection.execute(f"SELECT id, language FROM documents {which.format('id')}", values)
+            connection.execute(
+                f"SELECT id, language FROM main.documents {which.format('id')}", values
+            )
         )
         self.names = tuple(dict.fromkeys([*names, *(x or "" for x in languages.values())]))
         number = {name: i for i, name in enumerate(self.names)}
@@ -226,7 +273,7 @@ class _Columns:
 
 def _documents(connection: sqlite3.Connection) -> NDArray[np.int64]:
     return np.sort(
-        numbers(connection.execute("SELECT group_concat(id) FROM documents").fetchone()[0])
+        numbers(connection.execute("SELECT group_concat(id) FROM main.documents").fetchone()[0])
     )
 
 
@@ -238,7 +285,7 @@ def _lengths(connection: sqlite3.Connection, ids: NDArray[np.int64]) -> NDArray[
     lengths = np.zeros(len(ids), np.int32)
     if len(ids):
         rows, sizes = connection.execute(
-            "SELECT group_concat(id), group_concat(hex(sz), '') FROM words_docsize"
+            "SELECT group_concat(id), group_concat(hex(sz), '') FROM main.words_docsize"
             " WHERE id BETWEEN ? AND ?",
             (int(ids[0]), int(ids[-1])),
         ).fetchone()

@@ -34,18 +34,29 @@ class _Rounded(NamedTuple):
     error: float
 
 
+class _Held:
+    """The vectors that were loaded, for all who search the collection."""
+
+    def __init__(self) -> None:
+        self.guard = threading.Lock()
+        self.layout: object = None
+        self.matrix: Matrix = np.empty((0, 0), np.float32)  # with room for more rows
+        self.loaded = 0
+        self.rounded = _Rounded(np.empty((0, 0), np.int8), np.empty(0, np.float32), 0.0)
+        self.made = 0  # how many of them
+        self.asked = False
+
+
 class Vectors:
     """All chunk vectors of an index; loads what changed since the last search."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, held: _Held | None = None) -> None:
         self._index = index
-        self._guard = threading.Lock()
-        self._layout: object = None
-        self._matrix: Matrix = np.empty((0, 0), np.float32)  # with room for more rows
-        self._loaded = 0
-        self._rounded = _Rounded(np.empty((0, 0), np.int8), np.empty(0, np.float32), 0.0)
-        self._made = 0  # how many of them
-        self._asked = False
+        self._held = held or _Held()
+
+    def through(self, index: Index) -> Vectors:
+        """The same vectors in memory for the collection as a reader sees it."""
+        return Vectors(index, self._held)
 
     def nearest(self, view: View, query: Matrix, k: int, kept: Mask | None = None) -> Places:
         """The places of the k passages whose vectors have the highest cosine to `query`.
@@ -53,10 +64,10 @@ class Vectors:
         `query` has shape (dimension,) and length 1. Best first, ties by place; `kept` limits the
         search. Must be called in the transaction that `view` is of.
         """
-        with self._guard:
+        with self._held.guard:
             matrix = self._rows(view)
-            rounded = self._round(matrix) if self._asked else None
-            self._asked = True
+            rounded = self._round(matrix) if self._held.asked else None
+            self._held.asked = True
         if not len(matrix):
             return np.empty(0, np.int64)
         scores, error = _products(matrix, rounded, query)
@@ -64,7 +75,7 @@ class Vectors:
             raise self._damaged("some vectors hold values that are no numbers")
         if kept is not None:
             scores[~kept] = -np.inf
-        elif view.count < len(view.ids):
+        if view.count < len(view.ids):
             scores[view.documents == 0] = -np.inf
         top = best(scores, k)
         if not len(top):
@@ -75,53 +86,53 @@ class Vectors:
 
     def cosines(self, view: View, query: Matrix, places: Places) -> Scores:
         """The cosine of each of these passages to `query`, in the transaction of `view`."""
-        with self._guard:
+        with self._held.guard:
             matrix = self._rows(view)
         return _cosines(matrix, places, query)
 
     def of(self, view: View, places: Places) -> Matrix:
         """The vectors of these passages, one row each, in the transaction of `view`."""
-        with self._guard:
+        with self._held.guard:
             found: Matrix = self._rows(view)[places]
         return found
 
     def _rows(self, view: View) -> Matrix:
         """One row per place, the missing ones read from the collection."""
-        if view.layout is not self._layout:
-            self._layout = view.layout
-            self._matrix = np.empty((0, self._index.embedder.dimension), np.float32)
-            self._rounded = _Rounded(
-                np.empty(self._matrix.shape, np.int8), np.empty(0, np.float32), 0.0
+        if view.layout is not self._held.layout:
+            self._held.layout = view.layout
+            self._held.matrix = np.empty((0, self._index.embedder.dimension), np.float32)
+            self._held.rounded = _Rounded(
+                np.empty(self._held.matrix.shape, np.int8), np.empty(0, np.float32), 0.0
             )
-            self._loaded = self._made = 0
-            self._asked = False
-        if self._loaded < len(view.ids):
-            self._matrix = _with_room(self._matrix, self._loaded, len(view.ids))
+            self._held.loaded = self._held.made = 0
+            self._held.asked = False
+        if self._held.loaded < len(view.ids):
+            self._held.matrix = _with_room(self._held.matrix, self._held.loaded, len(view.ids))
             self._read(view)
-            self._loaded = len(view.ids)
-        return self._matrix[: len(view.ids)]
+            self._held.loaded = len(view.ids)
+        return self._held.matrix[: len(view.ids)]
 
     def _read(self, view: View) -> None:
         which, values = "", []
-        if self._loaded:
-            missing = np.unique(view.documents[self._loaded :]).tolist()
+        if self._held.loaded:
+            missing = np.unique(view.owners[self._held.loaded :]).tolist()
             which = "WHERE document_id IN (SELECT value FROM json_each(?))"
             values = [json.dumps(missing)]
-        dimension = self._matrix.shape[1]
-        expected = int(np.count_nonzero(view.documents[self._loaded :]))
-        with self._index.database.read() as connection:
+        dimension = self._held.matrix.shape[1]
+        expected = int(np.count_nonzero(view.owners[self._held.loaded :]))
+        with self._index.database.whole() as connection:
             for document_id, first, count, data in connection.execute(
-                f"SELECT document_id, first_chunk, count, data FROM vectors {which}", values
+                f"SELECT document_id, first_chunk, count, data FROM main.vectors {which}", values
             ):
                 start = int(np.searchsorted(view.ids, first))
-                owners = view.documents[start : start + count]
+                owners = view.owners[start : start + count]
                 whole = len(data) == count * dimension * 4 and len(owners) == count
                 if not whole or np.any(owners != document_id):
                     raise self._damaged(
                         f"the vectors of document {document_id} are not those of its passages"
                     )
                 rows = np.frombuffer(data, "<f4").reshape(count, dimension)
-                self._matrix[start : start + count] = rows
+                self._held.matrix[start : start + count] = rows
                 expected -= count
         if expected:
             raise self._damaged(f"{expected} passages have no vectors")
@@ -134,15 +145,15 @@ class Vectors:
 
     def _round(self, matrix: Matrix) -> _Rounded:
         """The int8 copy, the missing rows made."""
-        rows, scales, error = self._rounded
-        start, size = self._made, len(matrix)
+        rows, scales, error = self._held.rounded
+        start, size = self._held.made, len(matrix)
         if start < size:
             rows, scales = _with_room(rows, start, size), _with_room(scales, start, size)
             for a in range(start, size, _BLOCK):
                 b = min(a + _BLOCK, size)
                 rows[a:b], scales[a:b], off = _rounded_off(matrix[a:b])
                 error = max(error, off)
-            self._rounded, self._made = _Rounded(rows, scales, error), size
+            self._held.rounded, self._held.made = _Rounded(rows, scales, error), size
         return _Rounded(rows[:size], scales[:size], error)
 
 

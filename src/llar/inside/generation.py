@@ -18,8 +18,8 @@ from . import decoding
 from .decoding import Row, Settings
 
 __all__ = [
-    "Candidate", "Distribution", "Model", "Step", "Tip", "exactly", "next_tokens", "open_model",
-    "shown", "take", "tips",
+    "Candidate", "Distribution", "Model", "Step", "Tip", "exactly", "filtered", "next_tokens",
+    "open_model", "shown", "take", "tips",
 ]  # fmt: skip
 
 SHOWN = 10  # candidates of a step, and the one chosen
@@ -212,7 +212,7 @@ def take(
     InsideError where nothing is left, or as `exactly`.
     """
     exactly(found, settings)
-    row = _filtered(found, settings, prompt, written)
+    row = filtered(found, settings, prompt, written)
     chosen = decoding.greedy(row) if chance is None else decoding.draw(row, chance)
     before, after = found.probabilities, decoding.softmax(row)
     ids = found.best(count)
@@ -239,9 +239,10 @@ def take(
     )
 
 
-def _filtered(
+def filtered(
     found: Distribution, settings: Settings, prompt: Sequence[int], written: Sequence[int]
 ) -> Row:
+    """The row with -inf for what `settings` drop; what `take` draws from."""
     if found.complete or settings.top_p is None or settings.top_k is not None:
         return decoding.filtered(found.row, settings, prompt=prompt, written=written)
     # top-p is a share of all tokens, so of what is told it is more.

@@ -34,6 +34,9 @@ class Line:
     text: str
     label: str = ""
     source: str = ""
+    document: int = 0  # its id in the collection; 0 where it is of none
+    start: int = 0  # of the passage in the document's text
+    end: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +182,8 @@ def passages(
     for chunk_id in ids:
         source, chunk = held[chunk_id]
         page = f", page {chunk.first_page}" if chunk.first_page else ""
-        lines.append(Line(chunk.text, source.name, f"{source.name}{page}"))
+        where = (source.id, chunk.start, chunk.end)
+        lines.append(Line(chunk.text, source.name, f"{source.name}{page}", *where))
     return lines, vectors, tuple(notes)
 
 

@@ -9,13 +9,16 @@ import json
 import re
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from ..errors import InsideError
 from .map import Map
 
-__all__ = ["check", "page", "write"]
+__all__ = ["SCRIPT", "check", "data", "page", "write"]
 
 _PAGE = Path(__file__).with_name("page")
+SCRIPT = _PAGE / "map.js"
+_CALL = 'llarMap(document, JSON.parse(document.getElementById("data").textContent));\n'
 _NAMED = 16  # groups with a colour and a shape of their own, as on pictures
 # What could end a script element or a line of JavaScript, and halves of characters.
 _UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
@@ -27,15 +30,7 @@ def page(drawn: Map, about: str) -> str:
     The policy in its head forbids every script but its own, and all loading from anywhere.
     """
     style = (_PAGE / "map.css").read_text(encoding="utf-8")
-    script = (_PAGE / "map.js").read_text(encoding="utf-8")
-    number = {group.name: n for n, group in enumerate(drawn.groups)}
-    data = {
-        "named": _NAMED,
-        "groups": [{"name": g.name, "size": g.size, "typical": g.typical} for g in drawn.groups],
-        "points": [
-            [_place(p.x), _place(p.y), number[p.group], p.text, p.source] for p in drawn.points
-        ],
-    }
+    script = SCRIPT.read_text(encoding="utf-8") + _CALL
     policy = (
         "default-src 'none'; base-uri 'none'; form-action 'none'; "
         f"style-src '{_digest(style)}'; script-src '{_digest(script)}'"
@@ -48,9 +43,21 @@ def page(drawn: Map, about: str) -> str:
         script=script,
         data=_UNSAFE.sub(
             lambda found: f"\\u{ord(found[0]):04x}",
-            json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False),
+            json.dumps(data(drawn), ensure_ascii=False, separators=(",", ":"), allow_nan=False),
         ),
     )
+
+
+def data(drawn: Map) -> dict[str, Any]:
+    """What map.js draws."""
+    number = {group.name: n for n, group in enumerate(drawn.groups)}
+    return {
+        "named": _NAMED,
+        "groups": [{"name": g.name, "size": g.size, "typical": g.typical} for g in drawn.groups],
+        "points": [
+            [_place(p.x), _place(p.y), number[p.group], p.text, p.source] for p in drawn.points
+        ],
+    }
 
 
 def check(file: Path) -> None:

@@ -25,7 +25,7 @@ from . import bert_weights
 from .interface import EmbedderIdentity, Matrix
 from .threads import free_cores
 
-__all__ = ["BertEmbedder"]
+__all__ = ["BATCH_TOKENS", "BertEmbedder", "batches", "tokenizer"]
 
 BATCH_TOKENS = 512
 WINDOW = 4096  # texts whose token ids are held at a time
@@ -64,7 +64,7 @@ class BertEmbedder:
         if pooling not in ("mean", "cls"):
             raise EngineError(f"{name}: pooling is {pooling!r}, expected 'mean' or 'cls'")
         self._pooling = pooling
-        self._tokenizer = _tokenizer(folder, config["vocab_size"])
+        self._tokenizer = tokenizer(folder, config["vocab_size"])
         self._threads = threads or free_cores()
         positions = config["max_position_embeddings"] - bert_weights.first_position(config)
         self._limit = min(positions, context or positions)
@@ -118,11 +118,11 @@ class BertEmbedder:
         """Shape (len(texts), dimension), float32, rows of length 1.
 
         Raises ContextTooLong where a text has more than max_tokens tokens."""
-        return self._embed(texts, self.identity.document_prefix)
+        return self._embed(texts)
 
     def embed_query(self, text: str) -> Matrix:
         """Shape (dimension,), float32, length 1. Raises ContextTooLong as above."""
-        vector: Matrix = self._embed([text], self.identity.query_prefix)[0]
+        vector: Matrix = self.vectors(self.token_ids([text], query=True))[0]
         return vector
 
     def embed_tokens(self, text: str) -> tuple[Matrix, list[tuple[int, int]]]:
@@ -152,25 +152,36 @@ class BertEmbedder:
         """Free the weights."""
         self._encoder.unload_model()
 
-    def _embed(self, texts: Sequence[str], prefix: str) -> Matrix:
-        vectors = np.empty((len(texts), self.identity.dimension), np.float32)
-        with ThreadPoolExecutor(self._threads) as pool:  # starts a thread only for what is waiting
-            for start in range(0, len(texts), WINDOW):
-                window = texts[start : start + WINDOW]
-                parts = _split(window, self._threads)
-                ids = [row for part in pool.map(lambda p: self._ids(p, prefix), parts)
-                       for row in part]  # fmt: skip
-                batches = list(_batches([len(row) for row in ids]))
-                jobs = pool.map(lambda b, ids=ids: self._pool([ids[i] for i in b]), batches)
-                for batch, rows in zip(batches, jobs, strict=True):
-                    vectors[[start + i for i in batch]] = rows
-        return vectors
+    def token_ids(self, texts: Sequence[str], *, query: bool = False) -> list[list[int]]:
+        """What the model reads of documents or queries: special tokens and prefix included.
 
-    def _ids(self, texts: Sequence[str], prefix: str) -> list[list[int]]:
+        Raises ContextTooLong as above."""
+        prefix = self.identity.query_prefix if query else self.identity.document_prefix
         encodings = self._tokenizer.encode_batch_fast([prefix + text for text in texts])
         for encoding, text in zip(encodings, texts, strict=True):
             self._check(len(encoding.ids), prefix, text)
         return [encoding.ids for encoding in encodings]
+
+    def vectors(self, ids: list[list[int]]) -> Matrix:
+        """One vector, of length 1, for each row of token ids; all are run together, on one core."""
+        states = self._states(ids)
+        if self._pooling == "cls":
+            return _unit(states[:, 0])
+        rows = [states[i, : len(row)].mean(axis=0) for i, row in enumerate(ids)]
+        return _unit(np.stack(rows))
+
+    def _embed(self, texts: Sequence[str]) -> Matrix:
+        vectors = np.empty((len(texts), self.identity.dimension), np.float32)
+        with ThreadPoolExecutor(self._threads) as pool:  # starts a thread only for what is waiting
+            for start in range(0, len(texts), WINDOW):
+                window = texts[start : start + WINDOW]
+                parts = pool.map(self.token_ids, _split(window, self._threads))
+                ids = [row for part in parts for row in part]
+                runs = list(batches([len(row) for row in ids]))
+                jobs = pool.map(lambda b, ids=ids: self.vectors([ids[i] for i in b]), runs)
+                for batch, rows in zip(runs, jobs, strict=True):
+                    vectors[[start + i for i in batch]] = rows
+        return vectors
 
     def _check(self, tokens: int, prefix: str, text: str) -> None:
         own = tokens - self._special - self._prefixes[prefix]
@@ -179,13 +190,6 @@ class BertEmbedder:
                 f"a text of {own} tokens is longer than the {self.max_tokens} that "
                 f"{self.identity.name} reads: {text[:60]!r}..."
             )
-
-    def _pool(self, ids: list[list[int]]) -> Matrix:
-        states = self._states(ids)
-        if self._pooling == "cls":
-            return _unit(states[:, 0])
-        rows = [states[i, : len(row)].mean(axis=0) for i, row in enumerate(ids)]
-        return _unit(np.stack(rows))
 
     def _states(self, ids: list[list[int]]) -> Matrix:
         """The last layer, shape (texts, longest, dimension), float32; padding rows are noise."""
@@ -243,7 +247,8 @@ class BertEmbedder:
         )
 
 
-def _tokenizer(folder: Path, vocabulary: int) -> Any:
+def tokenizer(folder: Path, vocabulary: int) -> Any:
+    """The tokenizer in `folder`, which cuts and pads nothing. Raises ModelCorrupt."""
     from tokenizers import Tokenizer, normalizers
 
     file = folder / "tokenizer.json"
@@ -282,11 +287,11 @@ def _split(texts: Sequence[str], parts: int) -> list[Sequence[str]]:
     return [texts[i : i + size] for i in range(0, len(texts), size)]
 
 
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Positions of texts that run together: longest first, at most BATCH_TOKENS with padding."""
+def batches(lengths: Sequence[int], most: int = BATCH_TOKENS) -> Iterator[list[int]]:
+    """Positions of texts that run together: longest first, `most` tokens with padding."""
     batch: list[int] = []
     for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > BATCH_TOKENS:
+        if batch and (len(batch) + 1) * lengths[batch[0]] > most:
             yield batch
             batch = []
         batch.append(i)

@@ -29,10 +29,11 @@ from .gguf import read as read_gguf
 from .llama_socket import LlamaSocket, host
 from .threads import free_cores
 
-__all__ = ["Llama", "state_per_token"]
+__all__ = ["Llama", "fitting_slots", "state_per_token"]
 
-HTTP_THREADS = 8  # requests heard at once; the model itself takes one after the other
+HTTP_THREADS = 8  # requests heard at once beside those that are worked on
 CACHE_MB = 256  # most memory for the states of earlier conversations
+MOST_SLOTS = 4  # requests worked on at once where no number is set; more is no faster here
 BATCH = 256  # prompt tokens computed together: as fast as 512 or 2048, and sooner interrupted
 WORKSPACE = 512 << 20  # bytes of address space for intermediate results and threads' stacks
 
@@ -40,10 +41,12 @@ WORKSPACE = 512 << 20  # bytes of address space for intermediate results and thr
 class Llama:
     """A model on llama.cpp: load, ask, close. Safe to call from several threads.
 
-    `context` 0 takes the model's own length, `threads` 0 the free cores. `adapters` are LoRA
+    `context` 0 takes the model's own length, `threads` 0 the free cores. `slots` requests are
+    worked on at once, each with a `context` of its own; further ones wait. `adapters` are LoRA
     files by name, loaded with the model and off until a request asks for them. `rank` loads a
-    cross-encoder. Raises ModelCorrupt for a damaged file, ConfigError for a context longer than
-    the model's, EngineError where llama.cpp cannot load the model.
+    cross-encoder, `images` is the projector (GGUF) of a model that sees. Raises ModelCorrupt for
+    a damaged file, ConfigError for a context longer than the model's, EngineError where llama.cpp
+    cannot load the model.
     """
 
     def __init__(
@@ -55,19 +58,22 @@ class Llama:
         threads: int = 0,
         adapters: Mapping[str, Path] | None = None,
         rank: bool = False,
+        slots: int = 1,
+        images: Path | None = None,
     ) -> None:
         self.name = name
         self.adapters = dict(adapters or {})
-        for path in (file, *self.adapters.values()):
+        for path in (file, *self.adapters.values(), *([images] if images else [])):
             if not path.is_file():
                 raise ModelCorrupt(f"{name}: {path} is missing")
         self.header = read_gguf(file)
         for path in self.adapters.values():
             read_gguf(path)
         self.context = _context(self.header, name, context)
-        _check_memory(file, self.header, name, self.context)
+        _check_memory(file, self.header, name, self.context, slots)
         folder = tempfile.mkdtemp(prefix="llar-")
         settings: dict[str, Any] = {
+            "name": name,
             "model": str(file),
             "folder": folder,
             "key": secrets.token_urlsafe(32),
@@ -75,6 +81,8 @@ class Llama:
             "threads": threads or free_cores(),
             "adapters": [str(path) for path in self.adapters.values()],
             "rank": rank,
+            "slots": slots,
+            "images": str(images or ""),
         }
         with _uninterrupted():
             try:
@@ -114,15 +122,18 @@ def _start(settings: Mapping[str, Any], verbosity: int = 0) -> Any:
 
     params = xllamacpp.CommonParams()
     params.model.path = settings["model"]
+    params.model_alias = {settings["name"]}  # answers would name the file
     params.hostnames = [host(settings["folder"])]
     params.port = 0
     params.api_keys = [settings["key"]]
-    params.n_threads_http = HTTP_THREADS
+    params.n_threads_http = settings["slots"] + HTTP_THREADS
     params.ui = params.endpoint_slots = params.endpoint_metrics = params.endpoint_props = False
     params.offline = True
     params.verbosity = verbosity
-    params.n_ctx = settings["context"]
-    params.n_parallel = 1
+    params.n_ctx = settings["context"] * settings["slots"]
+    params.n_parallel = settings["slots"]
+    params.kv_unified = False  # each slot's is its own; when a shared one is full, all fail
+    params.mmproj.path = settings["images"]
     params.ctx_shift = False  # a full context is an error, never a forgotten beginning
     params.fit_params = False  # it loads the model twice to see what fits
     params.warmup = False
@@ -185,16 +196,19 @@ def _context(header: Gguf, name: str, asked: int) -> int:
     return asked or own
 
 
-def _check_memory(file: Path, header: Gguf, name: str, context: int) -> None:
+def _check_memory(file: Path, header: Gguf, name: str, context: int, slots: int) -> None:
     """Refuse what surely does not fit: the system would kill this process for trying."""
-    per_token = state_per_token(header)
+    per_token = state_per_token(header) * slots
     state = context * per_token
     free = _free_memory()
     if free is not None and state > free:
+        each = f" for each of {slots} slots" if slots > 1 else ""
+        fewer = ", or LLAR_SLOTS to fewer" if slots > 1 else ""
+        fits = max(256, int(free * 0.8) // per_token // 256 * 256)
         raise EngineError(
-            f"{name}: a context of {context} tokens takes {state >> 20} MiB, but {free >> 20} MiB "
-            "of memory are free",
-            fix=f"set LLAR_CONTEXT={max(256, int(free * 0.8) // per_token // 256 * 256)} or less",
+            f"{name}: a context of {context} tokens{each} takes {state >> 20} MiB, but "
+            f"{free >> 20} MiB of memory are free",
+            fix=f"set LLAR_CONTEXT={fits} or less{fewer}",
         )
     room = _free_addresses()
     needed = state + file.stat().st_size + WORKSPACE
@@ -203,6 +217,19 @@ def _check_memory(file: Path, header: Gguf, name: str, context: int) -> None:
             f"{name}: it needs {needed >> 20} MiB of address space, but a limit (ulimit -v) leaves "
             f"{room >> 20} MiB"
         )
+
+
+def fitting_slots(file: Path, *, name: str, context: int = 0) -> int:
+    """How many requests, 1 to `MOST_SLOTS`, half of the free memory has room for at once.
+
+    Each gets the whole context. Raises ModelCorrupt and ConfigError as `Llama` does.
+    """
+    header = read_gguf(file)
+    state = _context(header, name, context) * state_per_token(header)
+    free = _free_memory()
+    if free is None or not state:
+        return MOST_SLOTS
+    return max(1, min(MOST_SLOTS, free // 2 // state))
 
 
 def state_per_token(header: Gguf) -> int:

@@ -10,9 +10,9 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..errors import ContextTooLong, EngineError
+from ..errors import ContextTooLong, EngineError, Refused
 
-__all__ = ["LlamaSocket", "host"]
+__all__ = ["LlamaSocket", "host", "refusal"]
 
 
 class LlamaSocket:
@@ -20,8 +20,8 @@ class LlamaSocket:
 
     def __init__(self, name: str, address: str, key: str) -> None:
         self._name = name
-        self._address = address
-        self._key = key
+        self.address = address
+        self.key = key
         self._lock = threading.Lock()
         self._open: set[http.client.HTTPConnection] = set()
         self._closed = False
@@ -47,7 +47,7 @@ class LlamaSocket:
                     return
                 event = json.loads(text)
                 if kind == b"error" or "error" in event:
-                    raise _error(self._name, event.get("error", event))
+                    raise refusal(self._name, event.get("error", event))
                 yield event
         broke = "was closed before it had answered" if self._closed else "broke off its answer"
         raise EngineError(f"{self._name} {broke}")
@@ -66,7 +66,7 @@ class LlamaSocket:
             with contextlib.suppress(OSError, AttributeError):  # it has just ended by itself
                 connection.sock.shutdown(socket.SHUT_RDWR)
         if running:
-            with contextlib.closing(_connection(self._address)) as last:
+            with contextlib.closing(_connection(self.address)) as last:
                 self._send(last, "POST", path, body)
                 last.getresponse().read()
 
@@ -74,7 +74,7 @@ class LlamaSocket:
     def _request(
         self, method: str, path: str, body: Mapping[str, Any] | None
     ) -> Iterator[http.client.HTTPResponse]:
-        connection = _connection(self._address)
+        connection = _connection(self.address)
         try:
             with self._lock:
                 if self._closed:
@@ -84,7 +84,7 @@ class LlamaSocket:
             self._send(connection, method, path, body)
             with connection.getresponse() as response:
                 if response.status != 200:
-                    raise _error(self._name, json.loads(response.read()).get("error", {}))
+                    raise refusal(self._name, json.loads(response.read()).get("error", {}))
                 yield response
         except (OSError, http.client.HTTPException, ValueError) as e:
             if self._closed:
@@ -102,7 +102,7 @@ class LlamaSocket:
         path: str,
         body: Mapping[str, Any] | None,
     ) -> None:
-        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
         connection.request(method, path, None if body is None else json.dumps(body), headers)
 
 
@@ -127,11 +127,13 @@ def _connection(address: str) -> http.client.HTTPConnection:
     return _UnixConnection(address) if "/" in address else http.client.HTTPConnection(address)
 
 
-def _error(name: str, error: Mapping[str, Any]) -> EngineError | ContextTooLong:
+def refusal(name: str, error: Mapping[str, Any]) -> EngineError | ContextTooLong:
     """One of our errors for what the server answered."""
     if error.get("type") == "exceed_context_size_error":
         return ContextTooLong(
             f"{name}: a prompt of {error.get('n_prompt_tokens')} tokens does not fit the context "
             f"of {error.get('n_ctx')}"
         )
-    return EngineError(f"{name}: llama.cpp refused: {error.get('message', error)}")
+    asked = error.get("code") in (400, 404, 501) or "not supported" in str(error.get("message"))
+    kind = Refused if asked else EngineError
+    return kind(f"{name}: llama.cpp refused: {error.get('message', error)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -13,51 +14,61 @@ from ..records import Completion, Message, Piece, TokenProbability, Usage
 from .interface import DEFAULTS, Options, Pieces, TokenLikelihood
 from .llama import Llama
 from .llama_likelihood import LlamaLikelihood
+from .llama_socket import LlamaSocket
 
-__all__ = ["LlamaChat", "model_file"]
+__all__ = ["LlamaChat", "LlamaTalk", "model_file"]
+
+PROJECTOR = "*mmproj*.gguf"  # what a model that sees brings beside its own file, by custom
 
 
-class LlamaChat:
-    """A chat model on llama.cpp. Safe to call from several threads; they take turns.
+class LlamaTalk:
+    """Chat and completion over the socket of a llama.cpp server that has one model loaded.
 
-    `adapters` are LoRA files by name; a request turns them on with `Options.adapters`.
-    Raises ModelCorrupt, ConfigError and EngineError as `llama.Llama` does.
+    Where the server runs does not matter: `place` says what another process of this user needs
+    to talk to it, and `at` does that. Safe to call from several threads. `adapters` are those
+    loaded, in their order; `template` tells whether the model can chat, `images` whether it sees.
     """
 
     def __init__(
         self,
-        file: Path,
-        *,
         name: str,
-        context: int = 0,
-        threads: int = 0,
-        adapters: Mapping[str, Path] | None = None,
+        socket: LlamaSocket,
+        *,
+        context: int,
+        adapters: Sequence[str] = (),
+        template: bool = True,
+        images: bool = False,
     ) -> None:
         self.name = name
-        self._llama = Llama(file, name=name, context=context, threads=threads, adapters=adapters)
-        self.context = self._llama.context
-        self._file = file
-        self._threads = threads
-        self._reading: LlamaLikelihood | None = None
-        self._lock = Lock()
-        self._template = "tokenizer.chat_template" in self._llama.header.values
+        self.context = context
+        self.images = images
+        self.socket = socket
+        self._adapters = list(adapters)
+        self._template = template
 
     @classmethod
-    def open(cls, config: Config, name: str) -> LlamaChat:
-        """The installed model `name`, with the adapters in LLAR_HOME/adapters/NAME/*.gguf."""
-        adapters = sorted((config.home / "adapters" / name).glob("*.gguf"))
-        return cls(
-            model_file(config, name),
-            name=f"llamacpp:{name}",
-            context=config.context,
-            threads=config.threads,
-            adapters={file.stem: file for file in adapters},
-        )
+    def at(cls, place: Mapping[str, Any]) -> LlamaTalk:
+        """Talk to the server at such a place."""
+        socket = LlamaSocket(place["name"], place["address"], place["key"])
+        own = {key: place[key] for key in ("context", "adapters", "template", "images")}
+        return cls(place["name"], socket, **own)
+
+    def place(self) -> dict[str, Any]:
+        """Where the server is, as JSON; it holds the key, which nobody else may see."""
+        return {
+            "name": self.name,
+            "address": self.socket.address,
+            "key": self.socket.key,
+            "context": self.context,
+            "adapters": self._adapters,
+            "template": self._template,
+            "images": self.images,
+        }
 
     def chat(self, messages: Sequence[Message], options: Options = DEFAULTS) -> Completion:
         """The model's answer to a conversation. Raises ContextTooLong, ConfigError, EngineError."""
         body = self._chat_body(messages, options)
-        answer = self._llama.socket.post("/v1/chat/completions", body)
+        answer = self.socket.post("/v1/chat/completions", body)
         text = answer["choices"][0]["message"]["content"] or ""
         return self._completion(answer, text, options)
 
@@ -73,7 +84,7 @@ class LlamaChat:
         if not tokens:
             raise EngineError(f"{self.name}: the prompt is empty, so there is nothing to continue")
         body = {"prompt": prompt, **self._options(options, len(tokens))}
-        answer = self._llama.socket.post("/v1/completions", body)
+        answer = self.socket.post("/v1/completions", body)
         return self._completion(answer, answer["choices"][0]["text"], options)
 
     def count_tokens(self, text: str) -> int:
@@ -83,30 +94,12 @@ class LlamaChat:
     def count_prompt(self, messages: Sequence[Message]) -> int:
         """Tokens of the whole prompt as the chat template renders it."""
         body = {"messages": self._messages(messages)}
-        prompt = self._llama.socket.post("/apply-template", body)["prompt"]
+        prompt = self.socket.post("/apply-template", body)["prompt"]
         return len(self._tokenize(prompt, special=True))
-
-    def logprobs(self, text: str, given: str) -> list[TokenLikelihood]:
-        """How likely each token of `text` is after `given`, no adapter on.
-
-        Loads the model once more at first. Raises ContextTooLong, EngineError.
-        """
-        with self._lock:
-            if self._reading is None:
-                self._reading = LlamaLikelihood(
-                    self._file, name=self.name, context=self.context, threads=self._threads
-                )
-        return self._reading.logprobs(text, given)
-
-    def close(self) -> None:
-        """Free the model; requests still running fail."""
-        if self._reading is not None:
-            self._reading.close()
-        self._llama.close()
 
     def _pieces(self, body: dict[str, Any], options: Options) -> Pieces:
         finish, usage = None, None
-        for event in self._llama.socket.stream("/v1/chat/completions", body):
+        for event in self.socket.stream("/v1/chat/completions", body):
             if event.get("usage"):
                 usage = _usage(event)
             for choice in event["choices"]:
@@ -130,7 +123,7 @@ class LlamaChat:
 
     def _tokenize(self, text: str, *, special: bool) -> list[int]:
         body = {"content": text, "add_special": special, "parse_special": special}
-        tokens: list[int] = self._llama.socket.post("/tokenize", body)["tokens"]
+        tokens: list[int] = self.socket.post("/tokenize", body)["tokens"]
         return tokens
 
     def _options(self, options: Options, used: int) -> dict[str, Any]:
@@ -162,7 +155,7 @@ class LlamaChat:
 
     def _lora(self, options: Options) -> list[dict[str, float]]:
         """A scale for every adapter that was loaded; those not asked for are off."""
-        scales = dict.fromkeys(self._llama.adapters, 0.0)
+        scales = dict.fromkeys(self._adapters, 0.0)
         for name, scale in options.adapters:
             if name not in scales:
                 known = ", ".join(scales) or "none"
@@ -182,12 +175,90 @@ class LlamaChat:
         return reason
 
 
+class LlamaChat(LlamaTalk):
+    """A chat model on llama.cpp in this process. Safe to call from several threads.
+
+    `slots` of them are answered at once, each with a context of its own; the others take turns.
+    `adapters` are LoRA files by name; a request turns them on with `Options.adapters`. `images`
+    is the projector of a model that sees.
+    Raises ModelCorrupt, ConfigError and EngineError as `llama.Llama` does.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        *,
+        name: str,
+        context: int = 0,
+        threads: int = 0,
+        adapters: Mapping[str, Path] | None = None,
+        slots: int = 1,
+        images: Path | None = None,
+    ) -> None:
+        self._llama = Llama(
+            file,
+            name=name,
+            context=context,
+            threads=threads,
+            adapters=adapters,
+            slots=slots,
+            images=images,
+        )
+        super().__init__(
+            name,
+            self._llama.socket,
+            context=self._llama.context,
+            adapters=list(self._llama.adapters),
+            template="tokenizer.chat_template" in self._llama.header.values,
+            images=images is not None,
+        )
+        self._file = file
+        self._threads = threads
+        self._reading: LlamaLikelihood | None = None
+        self._lock = Lock()
+
+    @classmethod
+    def open(cls, config: Config, name: str, *, slots: int = 1) -> LlamaChat:
+        """The installed model `name`, with the adapters in LLAR_HOME/adapters/NAME/*.gguf."""
+        adapters = sorted((config.home / "adapters" / name).glob("*.gguf"))
+        file = model_file(config, name)
+        return cls(
+            file,
+            name=f"llamacpp:{name}",
+            context=config.context,
+            threads=config.threads,
+            adapters={file.stem: file for file in adapters},
+            slots=slots,
+            images=next(iter(sorted(file.parent.glob(PROJECTOR))), None),
+        )
+
+    def logprobs(self, text: str, given: str) -> list[TokenLikelihood]:
+        """How likely each token of `text` is after `given`, no adapter on.
+
+        Loads the model once more at first. Raises ContextTooLong, EngineError.
+        """
+        with self._lock:
+            if self._reading is None:
+                self._reading = LlamaLikelihood(
+                    self._file, name=self.name, context=self.context, threads=self._threads
+                )
+        return self._reading.logprobs(text, given)
+
+    def close(self) -> None:
+        """Free the model; requests still running fail."""
+        if self._reading is not None:
+            self._reading.close()
+        self._llama.close()
+
+
 def model_file(config: Config, name: str) -> Path:
     """The GGUF file of an installed model; the first of its parts where it has several."""
     from .store import Store
 
     model = Store(config.models_dir).get(f"llamacpp:{name}")
-    files = sorted(file for file in model.files if file.endswith(".gguf"))
+    files = sorted(
+        file for file in model.files if file.endswith(".gguf") and not fnmatch(file, PROJECTOR)
+    )
     if not files:
         raise ModelCorrupt(f"model {name!r} has no GGUF file, only {sorted(model.files)}")
     return model.folder / files[0]

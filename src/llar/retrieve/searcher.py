@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 from ..config import Config
 from ..errors import QueryError
+from ..index.access import Reader
 from ..index.index import Index
 from ..index.vectors import Vectors
-from ..models.interface import ChatModel, Embedder
+from ..models.interface import ChatModel, Embedder, Reranker
 from ..records import Computed, Hit, Step
 from . import hybrid
 from .options import Retrieval
@@ -48,6 +49,8 @@ class Searcher:
     steps: list[Step] = field(default_factory=list)
     computed: list[Computed] = field(default_factory=list)
     models: dict[str, Any] = field(default_factory=dict)  # of steps; the collection keeps them
+    reader: Reader | None = None  # who asks; None may see everything
+    reranker: Callable[[str], Reranker] | None = None  # gives one that is kept elsewhere
 
     def search(self, question: str) -> Result:
         """The k best passages for a question, best first; fewer where fewer match.
@@ -94,6 +97,18 @@ class Searcher:
             if name not in self.models:
                 self.models[name] = model()
             found: Model = self.models[name]
+            return found
+
+    def kept(self, name: str, made: Callable[[], Model]) -> Model:
+        """What a step worked out from the documents: `made()` at first, then the one there is.
+
+        It is never another reader's.
+        """
+        with _OPENING:
+            held = self.index.held
+            if name not in held:
+                held[name] = made()
+            found: Model = held[name]
             return found
 
     @contextmanager

@@ -1,10 +1,14 @@
 "use strict";
-(() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const canvas = document.getElementById("map");
-  const tip = document.getElementById("tip");
-  const said = document.getElementById("said");
-  const find = document.getElementById("find");
+// Draws `data` on the canvas in `root`, whose parts have the ids below (data-map in a page that has
+// other ids). `choices`: styled, the element whose style has the colours; found, what is said of the
+// points found; open, what is done with the number of a point that is clicked or entered.
+globalThis.llarMap = (root, data, choices = {}) => {
+  const part = (name) => root.querySelector(`#${name}, [data-map="${name}"]`);
+  const canvas = part("map");
+  const tip = part("tip");
+  const said = part("said");
+  const find = part("find");
+  const found = choices.found || ((many) => many + " found");
   const pen = canvas.getContext("2d");
   const points = data.points; // [x, y, group, text, source]
   const inOrder = [...points].sort((a, b) => (b[2] >= data.named) - (a[2] >= data.named));
@@ -16,7 +20,7 @@
   let colours = {};
 
   const readColours = () => {
-    const style = getComputedStyle(document.documentElement);
+    const style = getComputedStyle(choices.styled || document.documentElement);
     const of = (name) => style.getPropertyValue("--" + name).trim();
     colours = { text: of("text"), muted: of("muted"), background: of("background"),
                 series: [0, 1, 2, 3, 4, 5, 6, 7].map((n) => of("s" + n)) };
@@ -169,6 +173,10 @@
     return best;
   };
 
+  const open = (n) => {
+    if (n >= 0 && choices.open) choices.open(n);
+  };
+
   // The next point in a direction: near, and not far to the side.
   const step = (dx, dy) => {
     if (chosen < 0 || !shown(points[chosen])) {
@@ -209,6 +217,7 @@
     n: () => turn(1), p: () => turn(-1),
     "+": () => zoom(1.3), "=": () => zoom(1.3), "-": () => zoom(1 / 1.3), 0: fit,
     Escape: () => choose(-1, false),
+    Enter: () => open(chosen),
   };
   canvas.addEventListener("keydown", (e) => {
     if (e.ctrlKey || e.metaKey || e.altKey || !Object.hasOwn(keys, e.key)) return;
@@ -222,8 +231,11 @@
   }, { passive: false });
 
   const held = new Map(); // fingers, or the mouse, that are down
+  let pressed = [0, 0], dragged = false; // a map that was moved was not clicked
   canvas.addEventListener("pointerdown", (e) => {
     held.set(e.pointerId, [e.offsetX, e.offsetY]);
+    pressed = [e.offsetX, e.offsetY];
+    dragged = false;
     canvas.setPointerCapture(e.pointerId);
   });
   const release = (e) => held.delete(e.pointerId);
@@ -233,6 +245,7 @@
     const now = [e.offsetX, e.offsetY];
     const before = held.get(e.pointerId);
     if (!before) return choose(nearest(now[0], now[1], 18), false);
+    dragged = dragged || Math.hypot(now[0] - pressed[0], now[1] - pressed[1]) > 4;
     const other = [...held].find(([id]) => id !== e.pointerId);
     held.set(e.pointerId, now);
     if (other) {
@@ -243,7 +256,12 @@
     view.y += (now[1] - before[1]) / view.scale;
     draw();
   });
-  canvas.addEventListener("click", (e) => choose(nearest(e.offsetX, e.offsetY, 18), true));
+  canvas.addEventListener("click", (e) => {
+    const n = nearest(e.offsetX, e.offsetY, 18);
+    const again = n === chosen; // a mouse is over it before, a finger shows it first
+    choose(n, true);
+    if (again && !dragged) open(n);
+  });
   canvas.addEventListener("pointerleave", () => { if (!held.size) choose(-1, false); });
 
   const swatches = [];
@@ -252,7 +270,7 @@
     to.fillStyle = colour(group);
     mark(to, 14, 14, shape(group), 10);
   });
-  const bar = document.getElementById("groups");
+  const bar = part("groups");
   if (data.groups.length > 1) data.groups.forEach((group, number) => {
     const button = document.createElement("button");
     const swatch = document.createElement("canvas");
@@ -273,21 +291,25 @@
   find.addEventListener("input", () => {
     wanted = find.value.trim().toLowerCase();
     const many = points.filter((p) => shown(p) && matches(p)).length;
-    said.textContent = wanted ? many + " found" : "";
+    said.textContent = wanted ? found(many) : "";
     draw();
   });
-  document.getElementById("in").addEventListener("click", () => zoom(1.3));
-  document.getElementById("out").addEventListener("click", () => zoom(1 / 1.3));
-  document.getElementById("fit").addEventListener("click", fit);
+  part("in").addEventListener("click", () => zoom(1.3));
+  part("out").addEventListener("click", () => zoom(1 / 1.3));
+  part("fit").addEventListener("click", fit);
 
-  const all = document.getElementById("all");
+  const all = part("all");
   all.addEventListener("toggle", () => {
-    const list = document.getElementById("list");
+    const list = part("list");
     if (!all.open || list.childElementCount) return;
     const rows = document.createDocumentFragment();
-    for (const p of points) {
+    for (const [n, p] of points.entries()) {
       const row = document.createElement("li");
-      const name = document.createElement("b");
+      const name = document.createElement(choices.open ? "button" : "b");
+      if (choices.open) {
+        name.type = "button";
+        name.addEventListener("click", () => open(n));
+      }
       name.textContent = (p[4] || data.groups[p[2]].name) + ": ";
       row.append(name, p[3]);
       rows.append(row);
@@ -295,13 +317,15 @@
     list.append(rows);
   });
 
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  const repaint = () => {
     readColours();
     paintSwatches();
     draw();
-  });
+  };
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
   new ResizeObserver(() => draw()).observe(canvas);
   readColours();
   paintSwatches();
   fit();
-})();
+  return { repaint };
+};

@@ -36,9 +36,13 @@ def rerank(hits: list[Hit], query: Query, searcher: Searcher, argument: str) -> 
         return _late(hits, query, searcher, argument)
     if ":" not in argument:
         raise Arguments(SYNTAX, "", "post").error(f"{argument!r} is neither late nor a model")
-    reranker: Reranker = searcher.opened(
-        f"reranker {argument}", lambda: open_reranker(searcher.config, argument)
-    )
+    reranker: Reranker
+    if searcher.reranker is not None:
+        reranker = searcher.reranker(argument)
+    else:
+        reranker = searcher.opened(
+            f"reranker {argument}", lambda: open_reranker(searcher.config, argument)
+        )
     with searcher.step(f"cross-encoder {argument}") as about:
         scores = _cross(reranker, query.text, hits, about)
     return rescored(hits, "rerank", scores)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...index.index import Index
+from ...index.lexical import is_in_at_most
 from ...index.passages import View, find
 from ...records import Hit
 from ...text.stopwords import stop_words
@@ -61,7 +63,7 @@ def prf(query: Query, searcher: Searcher, argument: str) -> Query:
         hits = searcher.find(replace(query, variants=()), passages)
         about["passages"] = [hit.chunk_id for hit in hits]
         shares = _relevance(connection, view, hits)
-        model = _rarest(connection, shares, COMMON * view.count, many)
+        model = _rarest(index, view, shares, max(COMMON * view.count, 1), many)
         about["added"] = {stem: round(share, 4) for stem, share in model.items()}
     return replace(query, words=_mixed(words, model, own))
 
@@ -90,15 +92,14 @@ def _relevance(
 
 
 def _rarest(
-    connection: sqlite3.Connection, shares: Mapping[str, float], most: float, many: int
+    index: Index, view: View, shares: Mapping[str, float], most: float, many: int
 ) -> Mapping[str, float]:
     """The `many` highest shares, made to add up to 1, of stems in at most `most` passages."""
     found: dict[str, float] = {}
     for stem, share in sorted(shares.items(), key=lambda pair: (-pair[1], pair[0])):
         if len(found) == many or share <= 0:
             break
-        row = connection.execute("SELECT doc FROM vocabulary WHERE term = ?", (stem,)).fetchone()
-        if row and row[0] <= max(most, 1):
+        if is_in_at_most(index, view, stem, most):
             found[stem] = share
     whole = sum(found.values())
     return {stem: share / whole for stem, share in found.items()}

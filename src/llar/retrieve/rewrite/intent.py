@@ -66,12 +66,17 @@ def _asked(query: Query, searcher: Searcher, about: dict[str, object]) -> str:
 def _fitting(query: Query, searcher: Searcher) -> dict[str, float]:
     """Each collection's best passage by the question's words, best first."""
     scores = {}
-    for name in {searcher.index.name, *collection_names(searcher.config)}:
+    reader = searcher.reader
+    others = collection_names(searcher.config)
+    if reader is not None:
+        others = [name for name in others if name in reader.collections]
+    for name in {searcher.index.name, *others}:
         here = name == searcher.index.name
         with contextlib.ExitStack() as stack:
             index = searcher.index if here else Index.open(searcher.config, name)
             if not here:
                 stack.callback(index.close)
+                index = index.seen_by(reader) if reader else index
             with index.database.read():
                 words = words_of(Query.of(query.text), index, index.passages.view())
                 found = Lexical(index, [word.stems for word in words]).scores()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...index.index import Index
+from ...index.lexical import stands
 from ...index.passages import View
 from ...text.lemmas import has_table, is_word
 from ...text.spelling import Near, Speller
@@ -92,10 +93,8 @@ def _name(word: QueryWord, text: str) -> bool:
 
 def _held(index: Index, stems: tuple[str, ...]) -> bool:
     """Whether a passage has one of these stems."""
-    marks = ", ".join("?" * len(stems))
     with index.database.read() as connection:
-        row = connection.execute(f"SELECT 1 FROM vocabulary WHERE term IN ({marks})", stems)
-        return row.fetchone() is not None
+        return any(stands(index, connection, stem) for stem in stems)
 
 
 def _speller(index: Index, view: View) -> Speller:

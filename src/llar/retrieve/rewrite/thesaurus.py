@@ -6,13 +6,13 @@ are added.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ...index.lexical import stands
 from ...text.ontology import Ontology, Relation, read_ontology
 from ...text.wordnet import Sense, WordNet
 from ...text.words import QueryWord, query_words
@@ -151,7 +151,7 @@ def _with(
             parts = [word.terms for word in query_words(addition.term, spoken)]
             if not any(held.isdisjoint(stems) for stems in parts):
                 continue  # the question has it
-            known = [tuple(t for t in stems if _held(connection, t)) for stems in parts]
+            known = [tuple(t for t in stems if stands(index, connection, t)) for stems in parts]
             if not all(known):
                 absent.append(addition.term)
                 continue
@@ -165,11 +165,6 @@ def _with(
     if absent:
         about["not in the collection"] = ", ".join(dict.fromkeys(absent))
     return replace(query, words=(*words, *added.values())) if added else query
-
-
-def _held(connection: sqlite3.Connection, stem: str) -> bool:
-    row = connection.execute("SELECT 1 FROM vocabulary WHERE term = ?", (stem,)).fetchone()
-    return row is not None
 
 
 @lru_cache(maxsize=2)

@@ -34,7 +34,7 @@ def code(query: Query, searcher: Searcher, argument: str) -> list[Hit]:
         raise QueryError(f"code takes no argument, got {argument!r}")
     with searcher.index.database.read():
         view = searcher.index.passages.view()
-        held: Symbols = searcher.opened("symbols", Symbols)
+        held: Symbols = searcher.kept("symbols", Symbols)
         known = held.at(searcher, view)
         names = identifiers(query.text, known)
         hits: list[Hit] = []

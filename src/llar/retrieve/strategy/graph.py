@@ -8,6 +8,7 @@ more.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
@@ -54,7 +55,7 @@ def graph(query: Query, searcher: Searcher, argument: str) -> list[Hit]:
     index = searcher.index
     with index.database.read():
         view = index.passages.view()
-        held: Network = searcher.opened("graph", Network)
+        held: Network = searcher.kept("graph", Network)
         with searcher.step("graph") as about:
             network = held.at(index, view)
             if network.update and (network.update.read or network.update.removed):
@@ -184,6 +185,6 @@ def _entities(network: Network, view: View, hit: Hit, without: set[int]) -> dict
 
 
 def _cosine(one: dict[int, float], other: dict[int, float]) -> float:
-    shared = sum(one[e] for e in one.keys() & other.keys())
-    size = (sum(one.values()) * sum(other.values())) ** 0.5
+    shared = math.fsum(one[e] for e in one.keys() & other.keys())
+    size = (math.fsum(one.values()) * math.fsum(other.values())) ** 0.5
     return shared / size if size else 0.0

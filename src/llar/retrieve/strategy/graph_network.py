@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ...index.graph import Edge, Graph, Update
+from ...index.graph import Edge, Graph, Update, open_graph
 from ...index.index import Index
 from ...index.passages import View
 from ...text.entities import key_of
@@ -52,6 +52,7 @@ class Network:
     places: Numbers = field(default_factory=lambda: np.empty(0, np.int64))  # of mentions, in order
     entities: Numbers = field(default_factory=lambda: np.empty(0, np.int64))  # at those places
     weights: Weights = field(default_factory=lambda: np.empty(0))  # of entities, by rarity
+    ranks: Numbers = field(default_factory=lambda: np.empty(0, np.int64))  # of entities, by key
     passages: int = 0
     _starts: dict[int, tuple[Numbers, Numbers]] = field(default_factory=dict)
     _firsts: Numbers = field(default_factory=lambda: np.empty(0, np.int64))  # of related pairs
@@ -72,9 +73,10 @@ class Network:
         """The network of this state of the collection, which is never changed again."""
         with self._guard:
             if self.graph is None:
-                self.graph = Graph(index)
+                self.graph = open_graph(index)
             if self._now is None or self._now.state != view.state:
                 made = Network(self.graph, view.state, self.graph.update())
+                self.graph.show(view.listed.tolist())
                 made._load(self.graph, index, view)
                 self._now = made
             return self._now
@@ -90,6 +92,9 @@ class Network:
         counts = np.bincount(self.entities, minlength=graph.most() + 1)
         self.weights = np.log1p(max(view.count, 1) / np.maximum(counts, 1)).astype(np.float64)
         self.weights[counts > max(COMMON * view.count, FEW)] = 0.0
+        ids = np.array(graph.in_order(), np.int64)
+        self.ranks = np.zeros(len(self.weights), np.int64)
+        self.ranks[ids] = np.arange(len(ids))
         self._join(graph, counts)
 
     def _join(self, graph: Graph, counts: Numbers) -> None:
@@ -192,9 +197,9 @@ class Network:
         """
         best: dict[tuple[int, int], float] = {(first, 0): 0.0}
         came: dict[tuple[int, int], int] = {}
-        heap: list[tuple[float, int, int]] = [(0.0, 0, first)]
+        heap: list[tuple[float, int, int, int]] = [(0.0, 0, 0, first)]
         while heap:
-            cost, steps, entity = heapq.heappop(heap)
+            cost, steps, _, entity = heapq.heappop(heap)
             if entity == last:
                 way = [last]
                 while steps:
@@ -208,7 +213,7 @@ class Network:
                 if new < best.get((other, steps + 1), math.inf):
                     best[other, steps + 1] = new
                     came[other, steps + 1] = entity
-                    heapq.heappush(heap, (new, steps + 1, other))
+                    heapq.heappush(heap, (new, steps + 1, int(self.ranks[other]), other))
         return []
 
     def _steps(self, entity: int, last: int) -> list[tuple[int, float]]:
@@ -216,7 +221,7 @@ class Network:
         a, b = np.searchsorted(self._firsts, [entity, entity + 1])
         others, costs = self._others[a:b], self._costs[a:b]
         if len(others) > WIDEST:
-            order = np.argsort(costs, kind="stable")[:WIDEST]
+            order = np.lexsort((self.ranks[others], costs))[:WIDEST]
             order = np.union1d(order, np.flatnonzero(others == last))
             others, costs = others[order], costs[order]
         found: list[tuple[int, float]] = list(zip(others.tolist(), costs.tolist(), strict=True))
@@ -226,7 +231,7 @@ class Network:
         """The entities related to one, those with more, stronger and rarer relations first."""
         a, b = np.searchsorted(self._firsts, [entity, entity + 1])
         strength = np.log1p(self._told[a:b]) * (1 + self.weights[self._others[a:b]])
-        order = np.lexsort((self._others[a:b], -strength))[:most]
+        order = np.lexsort((self.ranks[self._others[a:b]], -strength))[:most]
         found: list[int] = self._others[a:b][order].tolist()
         return found
 
@@ -252,12 +257,11 @@ class Network:
 
 def _starts(index: Index, view: View) -> dict[int, tuple[Numbers, Numbers]]:
     """For each document where its passages begin, in order, and their places in the view."""
-    rows = np.array(
-        index.database.connection.execute(
+    with index.database.read() as connection:
+        found = connection.execute(
             "SELECT id, document_id, start FROM chunks ORDER BY document_id, start, id"
-        ).fetchall(),
-        np.int64,
-    ).reshape(-1, 3)
+        ).fetchall()
+    rows = np.array(found, np.int64).reshape(-1, 3)
     places = np.searchsorted(view.ids, rows[:, 0])
     edges = np.flatnonzero(np.diff(rows[:, 1], prepend=-1, append=-1))
     return {

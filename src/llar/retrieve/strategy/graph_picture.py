@@ -102,7 +102,7 @@ def _picture(
             edges = network.graph.between(first, second)
             edges.sort(key=lambda e: (-WEIGHTS[e.kind], -bool(e.label), e.document, e.start))
             links.append(Link(first, second, tuple(edges)))
-    links.sort(key=lambda link: (-link.strength, link.first, link.second))
+    links.sort(key=lambda x: (-x.strength, entities[x.first].key, entities[x.second].key))
     return Picture(entities, tuple(links), asked, left_out)
 
 

@@ -59,7 +59,7 @@ def _followed(
 ) -> list[Hit]:
     """The passages that the leads point to, best first, and on record how each came in."""
     index, view = searcher.index, searcher.index.passages.view()
-    held: Places = searcher.opened("places", Places)
+    held: Places = searcher.kept("places", Places)
     places = held.at(index, view)
     kept = hybrid.kept_by(index, view, query.filters)
     brought: dict[int, _Brought] = {}

@@ -1,0 +1,111 @@
+"""Half an hour of everything at once: does the server's memory stay flat?
+
+    python bench/serve_soak.py [--minutes N]
+
+Users chat, ask the documents, search, upload and remove files without pause; every ten seconds the
+memory of all its processes (PSS) is written down. The slope is that of a line through the last
+three quarters, because models and caches fill at first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import time
+from collections import Counter
+
+import numpy as np
+from peer import django, table
+from serve_load import Caller
+from serve_servers import Server, llar_server
+
+MODEL = "llamacpp:smollm2-135m-instruct"
+QUESTIONS = ("How are migrations made?", "What does a form validate?", "Which databases work?",
+             "How is a view cached?", "What is middleware?")  # fmt: skip
+KEPT = 40  # uploaded files that are there at a time
+
+
+def main() -> None:
+    """Load it, watch it, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30)
+    given = parser.parse_args()
+    with llar_server() as server:
+        done, memory, refused = asyncio.run(_soak(server, given.minutes * 60))
+    at = np.array([second for second, _ in memory])
+    size = np.array([bytes_ / 2**20 for _, bytes_ in memory])
+    late = at > at[-1] / 4
+    slope = float(np.polyfit(at[late], size[late], 1)[0]) * 60
+    print(table(["kind", "done"], list(done.items())), f"\n\nerrors: {dict(refused)}")
+    quarters = [f"{np.median(q):.0f}" for q in np.array_split(size, 4)]
+    print(f"memory of all processes, MiB, by quarter: {', '.join(quarters)}; at most "
+          f"{size.max():.0f}; slope of the last three quarters {slope:+.2f} MiB/min")  # fmt: skip
+
+
+async def _soak(
+    server: Server, seconds: float
+) -> tuple[Counter[str], list[tuple[float, int]], Counter[str]]:
+    files = [f.read_bytes() for f in sorted(django(150).rglob("*.txt"))]
+    first = Caller(server.port)
+    await first.ask("POST", "/api/collections", b'{"name": "soak"}')
+    done: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
+    memory: list[tuple[float, int]] = []
+    start = time.monotonic()
+
+    async def loop(kind: str, pause: float) -> None:
+        caller, number = Caller(server.port), 0
+        while time.monotonic() < start + seconds:
+            method, path, body = _request(kind, number, files)
+            answer = await caller.ask(method, path, body)
+            if answer.status >= 400:
+                refused[f"{kind} {answer.status}"] += 1
+            else:
+                done[kind] += 1
+            if kind == "upload" and number >= KEPT:
+                await _remove(caller, f"{number - KEPT}.txt")
+            number += 1
+            await asyncio.sleep(pause)
+        caller.close()
+
+    async def watch() -> None:
+        while time.monotonic() < start + seconds:
+            memory.append((time.monotonic() - start, server.memory()))
+            await asyncio.sleep(10)
+
+    kinds = [("chat", 0.0), ("chat", 0.0), ("ask", 0.2), ("search", 0.05), ("search", 0.05),
+             ("upload", 0.5), ("page", 0.5)]  # fmt: skip
+    await asyncio.gather(watch(), *(loop(kind, pause) for kind, pause in kinds))
+    return done, memory, refused
+
+
+def _request(kind: str, number: int, files: list[bytes]) -> tuple[str, str, bytes]:
+    question = QUESTIONS[number % len(QUESTIONS)]
+    if kind == "upload":
+        data = f"version {number}\n".encode() + files[number % len(files)]
+        return "PUT", f"/api/collections/soak/files/{number}.txt", data
+    if kind == "page":
+        return "GET", "/login", b""
+    if kind == "search":
+        body: dict[str, object] = {"question": question, "k": 5}
+        return "POST", "/api/collections/soak/search", json.dumps(body).encode()
+    model = "ask:soak" if kind == "ask" else MODEL
+    text = question if kind == "ask" else f"{question} ({number})"
+    body = {"model": model, "messages": [{"role": "user", "content": text}], "stream": True,
+            "max_tokens": 40}  # fmt: skip
+    if kind == "ask":
+        del body["max_tokens"]
+    return "POST", "/v1/chat/completions", json.dumps(body).encode()
+
+
+async def _remove(caller: Caller, path: str) -> None:
+    """Take the file of that path out of the collection, where it is indexed by now."""
+    listed = await caller.ask("GET", "/api/collections/soak/documents?limit=1000")
+    for document in listed.json()["documents"]:
+        if document["path"] == path:
+            await caller.ask("DELETE", f"/api/collections/soak/documents/{document['id']}")
+
+
+if __name__ == "__main__":
+    main()

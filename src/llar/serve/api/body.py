@@ -1,0 +1,93 @@
+"""The bodies of requests: their JSON, and what all request models share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi.routing import APIRoute
+from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic_core import from_json
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from ...errors import BadRequest
+from ..threads import in_thread
+from .errors import Gone
+
+__all__ = ["Ask", "JsonObject", "JsonRoute"]
+
+LONG = 1 << 18  # bytes from which parsing would hold up other requests
+
+
+class JsonRoute(APIRoute):
+    """A route whose body, where it has one, is strict JSON. How long it may be, the guard says.
+
+    Refused before anything is validated: another content type (a browser sends JSON to other
+    sites only with leave, forms without), NaN, half surrogate pairs, nesting deeper than 200.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler over a request that is read already."""
+        handler = super().get_route_handler()
+        if self.body_field is None:
+            return handler
+
+        async def read(request: Request) -> Response:
+            try:
+                data = await request.body()
+            except ClientDisconnect:
+                raise Gone from None
+            long = len(data) > LONG
+            parsed = await in_thread(_parse, request, data) if long else _parse(request, data)
+            return await handler(_ReadRequest(request, data, parsed))
+
+        return read
+
+
+class _ReadRequest(Request):
+    """A request whose body was read and parsed."""
+
+    def __init__(self, request: Request, data: bytes, parsed: Any) -> None:
+        super().__init__(request.scope, request.receive)
+        self._data = data
+        self._parsed = parsed
+
+    async def body(self) -> bytes:
+        return self._data
+
+    async def json(self) -> Any:
+        return self._parsed
+
+
+class Ask(BaseModel):
+    """What every request model is: strict about kinds of values, closed to unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def _is_json(value: Any) -> Any:
+    """Free JSON may hold no infinite number: nothing could be sent on."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        raise ValueError("a number in it is too large") from None
+    return value
+
+
+JsonObject = Annotated[dict[str, Any], AfterValidator(_is_json)]
+
+
+def _parse(request: Request, data: bytes) -> Any:
+    if not data.strip():
+        raise BadRequest("the body is empty, expected a JSON object")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not (
+        kind.startswith("application/") and kind[-5:] == "+json"
+    ):
+        raise BadRequest(f"the content type is {kind!r}, expected 'application/json'")
+    try:
+        return from_json(data, allow_inf_nan=False)
+    except ValueError as e:
+        raise BadRequest(f"the body is not valid JSON: {e}") from None

@@ -1,0 +1,1 @@
+"""The web page: one module per screen, built with NiceGUI."""

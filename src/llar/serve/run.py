@@ -1,0 +1,154 @@
+"""Start the server and end it cleanly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import click
+import uvicorn
+from filelock import FileLock, Timeout
+
+from ..config import Config
+from ..errors import ConfigError, ServeError
+from .accounts.start import check_start
+from .app import create_app
+from .observe import log_to
+from .state import State, server_dir
+
+__all__ = ["run"]
+
+GRACE = 10  # seconds that answers under way have when the server is told to stop
+
+
+def run(config: Config) -> None:
+    """Serve until SIGINT or SIGTERM; answers under way get `GRACE` seconds to end.
+
+    Raises ServeError where the address is taken or unsafe, or another server runs on this home.
+    """
+    with _alone(config), _listening(config) as listening:
+        state = State.open(config)
+        try:
+            for warning in check_start(config, state.accounts):
+                click.echo(f"warning: {warning}", err=True)
+            log_to()
+            server = _Server(_settings(config, state), state)
+            click.echo(f"llar serves {address(config, listening)}   (Ctrl-C stops it)", err=True)
+            server.run(sockets=[listening])
+        finally:
+            state.close()
+
+
+class _Server(uvicorn.Server):
+    """Tells the state at once when it is to stop, and systemd when it is there."""
+
+    def __init__(self, settings: uvicorn.Config, state: State) -> None:
+        super().__init__(settings)
+        self._state = state
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGINT and SIGTERM; uvicorn would raise them again, before all is closed."""
+        both = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self.handle_exit) for number in both}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._state.stopping.set()
+        super().handle_exit(sig, frame)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        _notify("READY=1")
+
+
+def address(config: Config, listening: socket.socket) -> str:
+    """What to type into a browser."""
+    scheme = "https" if config.tls_cert else "http"
+    host, port = listening.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    return config.serve_url or f"{scheme}://{shown}:{port}"
+
+
+def _settings(config: Config, state: State) -> uvicorn.Config:
+    if bool(config.tls_cert) != bool(config.tls_key):
+        raise ConfigError("HTTPS needs both tls_cert and tls_key; only one is set")
+    settings = uvicorn.Config(
+        create_app(state),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # the guard decides whom to believe
+        timeout_graceful_shutdown=GRACE,
+        ssl_certfile=config.tls_cert or None,
+        ssl_keyfile=config.tls_key or None,
+    )
+    try:
+        settings.load()
+    except (ssl.SSLError, OSError) as e:
+        raise ConfigError(f"tls_cert {config.tls_cert!r} or tls_key cannot be used: {e}") from e
+    return settings
+
+
+@contextmanager
+def _alone(config: Config) -> Iterator[None]:
+    """One server per home: two would do the same jobs twice."""
+    folder = server_dir(config)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = FileLock(folder / "serve.lock")
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ServeError(
+            f"another llar server already runs on {config.home}",
+            fix="stop that one first, or serve another folder: llar --home DIR serve",
+        ) from None
+    except OSError as e:
+        raise ServeError(f"{folder} cannot be written: {e.strerror}") from e
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _listening(config: Config) -> Iterator[socket.socket]:
+    """A socket that listens where the settings say."""
+    host, port = config.serve_host, config.serve_port
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, OverflowError) as e:
+        raise ServeError(f"{host!r} port {port} is no address to listen on: {e}") from None
+    family, kind, protocol, _, where = found[0]
+    with socket.socket(family, kind, protocol) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(where)
+            listening.listen(2048)
+        except (OSError, OverflowError) as e:
+            raise ServeError(
+                f"cannot listen on {host} port {port}: {getattr(e, 'strerror', None) or e}",
+                fix="llar serve --port " + str(port + 1 if 0 < port < 65535 else 8081),
+            ) from None
+        listening.set_inheritable(False)
+        yield listening
+
+
+def _notify(message: str) -> None:
+    """Tell systemd, where it started us with Type=notify (sd_notify(3))."""
+    place = os.environ.get("NOTIFY_SOCKET", "")
+    if not place:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+        out.connect("\0" + place[1:] if place.startswith("@") else str(Path(place)))
+        out.sendall(message.encode())

@@ -1,0 +1,391 @@
+"""The chat and the documents behind it, as people use them: a real browser, a real server."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from browser import axe, browser, ready, sideways, sign_in, visit
+from conftest import STORE
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+from reportlab.lib.pagesizes import A4
+from reportlab.pdfbase.pdfmetrics import stringWidth
+from reportlab.pdfgen.canvas import Canvas
+from running import Running, running
+
+from llar.config import load
+from llar.serve.accounts import Accounts
+from llar.serve.history import History
+from llar.serve.page.words import words
+
+__all__ = ["browser"]
+pytestmark = pytest.mark.slow
+
+PASSWORD = "a long enough password 7"
+CUPBOARD = "The night nurse opens the medicine cupboard at nine."
+QUESTION = "When does the night nurse open the medicine cupboard?"
+PLACE = (72.0, 300.0)  # of that line on page 2, from the top left, in points
+FONT = ("Helvetica", 10)
+
+
+@dataclass
+class Town:
+    """A server with users: ada (admin), eva (may edit "clinic") and bob (may read nothing)."""
+
+    server: Running
+    home: Path
+    cookies: dict[str, list[Any]] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    def post(self, user: str, path: str, **body: Any) -> httpx.Response:
+        """Send something as this user's page would."""
+        cookies = {c["name"]: c["value"] for c in self.cookies[user]}
+        headers = {"Origin": self.url}
+        answer = httpx.post(f"{self.url}{path}", cookies=cookies, headers=headers, **body)
+        assert answer.is_success, answer.text
+        return answer
+
+    def get(self, user: str, path: str) -> httpx.Response:
+        cookies = {c["name"]: c["value"] for c in self.cookies[user]}
+        return httpx.get(f"{self.url}{path}", cookies=cookies)
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Town]:
+    home = tmp_path_factory.mktemp("town")
+    (home / "models").symlink_to(STORE, target_is_directory=True)
+    accounts = Accounts(load({"home": home}, env={}))
+    for name, role in (("ada", "admin"), ("eva", "editor"), ("bob", "reader")):
+        accounts.add_user(name, PASSWORD, role=role)
+    accounts.close()
+    with running(home, env={"LLAR_CHAT_MODEL": "fake:quote", "LLAR_HOME": str(home)}) as server:
+        town = Town(server, home)
+        for name in ("ada", "eva", "bob"):
+            town.cookies[name] = sign_in(browser, town.url, name, PASSWORD)
+        town.post("ada", "/api/collections", json={"name": "clinic"})
+        accounts = Accounts(load({"home": home}, env={}))
+        accounts.grant("clinic", ["user:eva"], "editor")
+        accounts.close()
+        files = [
+            ("file", ("night.pdf", night_pdf())),
+            ("file", ("visits.md", b"# Visits\n\n## Hours\n\nVisitors are welcome from three.\n")),
+        ]
+        town.post("eva", "/api/collections/clinic/upload", files=files)
+        end = time.monotonic() + 60
+        while len(town.get("eva", "/api/collections/clinic/documents").json()["documents"]) < 2:
+            assert time.monotonic() < end, "the files are not indexed"
+            time.sleep(0.1)
+        yield town
+
+
+def night_pdf() -> bytes:
+    """Two pages; the second has the passage at PLACE, in FONT."""
+    out = io.BytesIO()
+    canvas = Canvas(out, pagesize=A4, invariant=1)
+    canvas.setTitle("Night shift")
+    canvas.setFont(*FONT)
+    canvas.drawString(72, 700, "The ward is cleaned by the morning team.")
+    canvas.showPage()
+    canvas.setFont(*FONT)
+    canvas.drawString(72, 700, "Lamps in the corridor stay dimmed.")
+    canvas.drawString(PLACE[0], A4[1] - PLACE[1], CUPBOARD)
+    canvas.save()
+    return out.getvalue()
+
+
+def ask(page: Page, question: str) -> None:
+    """Type a question and send it; wait until it is answered."""
+    before = page.locator("article").count()
+    page.get_by_role("textbox", name="Your question").fill(question)
+    page.keyboard.press("Enter")
+    expect(page.locator("article")).to_have_count(before + 1)
+    expect(page.locator("article").last.locator(".l-actions")).to_be_visible()
+
+
+@pytest.fixture(scope="module")
+def talk(town: Town, browser: Browser) -> str:
+    """The address of a conversation of eva's: an answer, and one that was not found."""
+    with visit(browser, f"{town.url}/chat", cookies=town.cookies["eva"]) as page:
+        ask(page, QUESTION)
+        ask(page, "Who won the chess olympiad of 1972?")
+        return page.url
+
+
+def test_a_citation_opens_the_page_with_the_passage_marked(town: Town, browser: Browser) -> None:
+    with visit(browser, f"{town.url}/chat", cookies=town.cookies["eva"]) as page:
+        ask(page, QUESTION)
+        expect(page.locator(".l-sentence")).to_contain_text(CUPBOARD)
+        expect(page.locator(".l-not-found")).to_have_count(0)
+        page.get_by_role("link", name="Source 1: Night shift").click()
+        side = page.get_by_role("dialog")
+        expect(side.locator("mark")).to_have_text(CUPBOARD)
+        expect(side.get_by_text("Page 2 of 2")).to_be_visible()
+        box = side.locator(".l-box")
+        expect(box).to_have_count(1)
+        picture = side.locator("img.l-picture-page")
+        page.wait_for_function("document.querySelector('img.l-picture-page').complete")
+        here, whole = box.bounding_box(), picture.bounding_box()
+        assert here
+        assert whole
+        left, right = PLACE[0] / A4[0], (PLACE[0] + stringWidth(CUPBOARD, *FONT)) / A4[0]
+        assert (here["x"] - whole["x"]) / whole["width"] == pytest.approx(left, abs=0.006)
+        end = here["x"] + here["width"] - whole["x"]
+        assert end / whole["width"] == pytest.approx(right, abs=0.006)
+        top = (here["y"] - whole["y"]) / whole["height"]
+        bottom = top + here["height"] / whole["height"]
+        assert top < (PLACE[1] - 4) / A4[1] < bottom  # the middle of the letters
+        assert bottom - top < 20 / A4[1]  # and not much more than the line
+        shot = Image.open(io.BytesIO(box.screenshot())).convert("RGB")
+        raw = shot.tobytes()
+        pixels = list(zip(raw[0::3], raw[1::3], raw[2::3], strict=True))
+        yellow = sum(r > 230 and 180 < g < 235 and b < 130 for r, g, b in pixels) / len(pixels)
+        ink = sum(r < 110 and g < 110 and b < 90 for r, g, b in pixels) / len(pixels)
+        assert yellow > 0.5
+        assert ink > 0.02  # the letters are seen through the mark
+        assert axe(page) == []
+        page.keyboard.press("Escape")
+        expect(side).to_have_count(0)
+        expect(page.locator("a.l-cite").first).to_be_focused()
+        address = page.locator("a.l-cite").first.get_attribute("href") or ""
+    assert re.search(r"^/document/clinic/\d+\?page=2&start=\d+&end=\d+$", address)
+    with visit(browser, town.url + address, cookies=town.cookies["eva"]) as page:
+        expect(page.locator("mark")).to_have_text(CUPBOARD)
+        page.get_by_role("button", name="Previous page").click()
+        expect(page.get_by_text("Page 1 of 2")).to_be_visible()
+        expect(page.locator(".l-page-text")).to_contain_text("cleaned by the morning team")
+        expect(page.locator("mark, .l-box")).to_have_count(0)
+        with page.expect_download() as saved:
+            page.get_by_role("link", name="Download the original").click()
+        assert Path(saved.value.path()).read_bytes() == night_pdf()
+        assert saved.value.suggested_filename == "night.pdf"
+
+
+def test_a_second_user_sees_none_of_it(town: Town, browser: Browser, talk: str) -> None:
+    documents = town.get("eva", "/api/collections/clinic/documents").json()["documents"]
+    number = documents[0]["id"]
+    for path in (f"/document/clinic/{number}/page/1.png", f"/document/clinic/{number}/original"):
+        assert town.get("eva", path).status_code == 200 or "page" in path
+        refused, unknown = town.get("bob", path), town.get("bob", path.replace("clinic", "nix"))
+        assert refused.status_code == unknown.status_code == 404
+        assert refused.text.replace("clinic", "nix") == unknown.text
+    page = town.get("bob", f"/document/clinic/{number}")
+    assert page.status_code == 404
+    assert "there is no collection" in page.text
+    conversation = talk.removeprefix(town.url)
+    assert town.get("eva", conversation).status_code == 200
+    other = town.get("bob", conversation)
+    assert other.status_code == 404
+    assert CUPBOARD not in other.text
+    assert "cupboard" not in town.get("bob", "/chat").text
+    nobody = httpx.get(f"{town.url}{conversation}", headers={"Accept": "text/html"})
+    assert nobody.status_code == 303  # to the sign-in
+
+
+def test_reload_keeps_the_conversation(town: Town, browser: Browser, talk: str) -> None:
+    with visit(browser, talk, cookies=town.cookies["eva"]) as page:
+        expect(page.locator("article")).to_have_count(2)
+        page.reload()
+        ready(page)
+        first, second = page.locator("article").all()
+        expect(first.locator(".l-sentence")).to_contain_text(CUPBOARD)
+        expect(second.locator(".l-not-found")).to_contain_text("Not found in these documents")
+        expect(second.locator(".l-sentence")).to_have_count(0)
+        assert second.locator(".l-not-found a.l-passage").count() > 0  # the nearest passages
+        expect(page.locator(".l-conversation-link[aria-current]")).to_have_text(QUESTION)
+        first.get_by_role("button", name="Copy the answer").click()
+        expect(page.get_by_text("Copied")).to_be_visible()
+
+
+def test_an_answer_goes_on_while_the_page_is_reloaded_until_it_is_stopped(
+    town: Town, browser: Browser
+) -> None:
+    with visit(browser, f"{town.url}/chat", cookies=town.cookies["eva"]) as page:
+        page.get_by_role("link", name="New conversation").click()
+        ready(page)
+        choose(page, "Documents", "None: the model alone")
+        choose(page, "Model", "smollm2-135m-instruct")
+        page.get_by_role("textbox", name="Your question").fill("Write a very long story.")
+        page.keyboard.press("Enter")
+        growing = page.locator(".l-growing")
+        expect(growing).to_contain_text(re.compile(r"\w+ \w+ \w+ \w+"), timeout=60_000)
+        page.reload()
+        ready(page)
+        expect(growing).to_contain_text(re.compile(r"\w+ \w+"))
+        length = len(growing.inner_text())
+        page.wait_for_function(
+            "n => (document.querySelector('.l-growing')?.innerText.length ?? 1e9) > n", arg=length
+        )
+        page.keyboard.press("Escape")
+        expect(page.get_by_text("Stopped.", exact=False)).to_be_visible()
+        expect(page.get_by_text("From the model alone.", exact=False)).to_be_visible()
+        said = page.locator(".l-written").inner_text()
+        assert len(said) > 20
+        expect(page.get_by_role("button", name="Send the question")).to_be_visible()
+        page.reload()
+        ready(page)
+        assert page.locator(".l-written").inner_text() == said
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    page.get_by_role("combobox", name=label).click()
+    page.get_by_role("option", name=option).click()
+
+
+def test_changing_judging_searching_exporting_deleting(town: Town, browser: Browser) -> None:
+    with visit(browser, f"{town.url}/chat", cookies=town.cookies["eva"]) as page:
+        choose(page, "Documents", "clinic")
+        choose(page, "Model", "quote")
+        ask(page, "From when are visitors welcome?")
+        ask(page, "Who cleans the ward?")
+        first = page.locator("article").first
+        first.hover()
+        first.get_by_role("button", name="Change the question").click()
+        first.get_by_role("textbox", name="Change the question").fill("When are visitors welcome?")
+        first.get_by_role("button", name="Ask", exact=True).click()
+        expect(page.locator("article")).to_have_count(1)
+        expect(page.locator(".l-question")).to_contain_text("When are visitors")
+        expect(page.locator(".l-sentence")).to_contain_text("Visitors are welcome from three.")
+        page.get_by_role("button", name="Bad answer").click()
+        page.get_by_label("What is good or wrong about it?").fill("It closes at five.")
+        page.get_by_role("button", name="Save").click()
+        expect(page.get_by_role("button", name="Bad answer")).to_have_attribute(
+            "aria-pressed", "true"
+        )
+        page.get_by_role("link", name="Source 1: Visits").click()  # no pages: text alone
+        expect(page.locator("mark")).to_have_text("Visitors are welcome from three.")
+        page.get_by_role("button", name="Close").click()
+        search = page.get_by_label("Search in your conversations")
+        search.fill("VISITORS three")
+        expect(page.locator(".l-conversation")).to_have_count(1)
+        page.get_by_role("button", name="Options of").click()
+        page.get_by_role("menuitem", name="Rename").click()
+        page.get_by_label("Name").fill("Látogatók")
+        page.keyboard.press("Enter")
+        expect(page.locator(".l-conversation-link")).to_have_text("Látogatók")
+        search.fill("latogatok")
+        expect(page.locator(".l-conversation")).to_have_count(1)
+        files = {}
+        for kind in ("Markdown", "PDF"):
+            page.get_by_role("button", name="Options of").click()
+            with page.expect_download() as saved:
+                page.get_by_role("menuitem", name=f"Export as {kind}").click()
+            files[saved.value.suggested_filename] = Path(saved.value.path()).read_bytes()
+        assert set(files) == {"Látogatók.md", "Látogatók.pdf"}
+        assert "Visitors are welcome from three. [1]" in files["Látogatók.md"].decode()
+        assert files["Látogatók.pdf"].startswith(b"%PDF")
+        page.get_by_role("button", name="Options of").click()
+        page.get_by_role("menuitem", name="Delete").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        page.wait_for_url("**/chat")
+    history = History(load({"home": town.home}, env={}))
+    (judged,) = history.feedback("clinic")
+    assert (judged.user, judged.verdict, judged.comment) == ("eva", "down", "It closes at five.")
+    assert [s["quote"] for s in judged.sources] == ["Visitors are welcome from three."]
+    assert "Látogatók" not in [c.title for c in history.conversations("eva")]
+    history.close()
+
+
+def test_with_the_keyboard_alone(town: Town, browser: Browser) -> None:
+    with visit(browser, f"{town.url}/document/clinic/1", cookies=town.cookies["eva"]) as page:
+        page.keyboard.press("Tab")
+        skip = page.get_by_role("link", name="Skip to the content")
+        expect(skip).to_be_focused()
+        assert skip.evaluate("e => getComputedStyle(e).position") == "fixed"  # it is seen now
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        assert page.evaluate("!!document.activeElement.closest('main')")
+    with visit(browser, f"{town.url}/chat", cookies=town.cookies["eva"]) as page:
+        expect(page.get_by_role("textbox", name="Your question")).to_be_focused()
+        choose(page, "Model", "quote")
+        box = page.get_by_role("textbox", name="Your question")
+        box.focus()
+        page.keyboard.type("Who cleans")
+        page.keyboard.press("Shift+Enter")
+        page.keyboard.type("the ward?")
+        expect(box).to_have_value("Who cleans\nthe ward?")
+        page.keyboard.press("Enter")
+        expect(page.locator(".l-sentence")).to_contain_text("cleaned by the morning team")
+        expect(box).to_be_focused()
+        for _ in range(20):
+            page.keyboard.press("Shift+Tab")
+            if page.evaluate("document.activeElement.matches('a.l-cite')"):
+                break
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("dialog").locator("mark")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        expect(page.locator("a.l-cite").first).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("language", "dark", "width"),
+    [("en", False, 1280), ("es", True, 360), ("ca", False, 360), ("hu", True, 1280)],
+)
+def test_every_language_light_and_dark_wide_and_narrow(
+    town: Town, browser: Browser, talk: str, language: str, dark: bool, width: int
+) -> None:
+    say, frame = words("chat", language), words("frame", language)
+    look = {"language": language, "dark": dark, "width": width}
+    with visit(browser, talk, cookies=town.cookies["eva"], **look) as page:  # type: ignore[arg-type]
+        assert page.evaluate("document.documentElement.lang").split("-")[0] == language
+        assert page.title() == f"{frame('chat')} · llar"
+        expect(page.get_by_role("button", name=say("send"))).to_be_visible()
+        expect(page.locator(".l-not-found h3")).to_have_text(say("not_found"))
+        shown = page.locator("body").evaluate("e => getComputedStyle(e).backgroundColor")
+        assert (shown == "rgb(25, 20, 17)") is dark
+        page.locator(".l-more button").first.wait_for()
+        assert axe(page) == []
+        assert sideways(page) == 0
+        if width < 500:
+            page.get_by_role("button", name=frame("menu")).click()
+            drawer = page.get_by_role("navigation", name=frame("menu"))
+            expect(drawer.get_by_role("link", name=frame("library"))).to_be_visible()
+            assert axe(page) == []
+            page.keyboard.press("Escape")
+            expect(page.get_by_role("dialog")).to_have_count(0)
+            page.get_by_role("button", name=say("conversations")).click()
+            expect(page.get_by_label(say("search"))).to_be_focused()
+            assert axe(page) == []
+            assert sideways(page) == 0
+            page.keyboard.press("Escape")
+        address = page.locator("a.l-cite").first.get_attribute("href") or ""
+    with visit(browser, town.url + address, cookies=town.cookies["eva"], **look) as page:  # type: ignore[arg-type]
+        expect(page.locator("mark")).to_be_visible()
+        expect(page.locator(".l-box")).to_have_count(1)
+        assert axe(page) == []
+        assert sideways(page) == 0
+
+
+def test_colours_language_and_signing_out(town: Town, browser: Browser) -> None:
+    cookies = sign_in(browser, town.url, "bob", PASSWORD)
+    with visit(browser, f"{town.url}/chat", cookies=cookies) as page:
+        expect(page.get_by_text("There are no documents yet.", exact=False)).to_be_visible()
+        assert axe(page) == []
+        page.get_by_role("button", name="Colours").click()
+        assert axe(page) == []
+        page.get_by_role("menuitemradio", name="Dark").click()
+        expect(page.locator("body")).to_have_class(re.compile("body--dark"))
+        page.get_by_role("button", name="Language").click()
+        page.get_by_role("menuitemradio", name="Magyar").click()
+        expect(page.locator("html")).to_have_attribute("lang", "hu")
+        ready(page)
+        expect(page.locator("body")).to_have_class(re.compile("body--dark"))
+        other = page.context.new_page()  # signed out there, this page notices
+        other.goto(f"{town.url}/chat")
+        ready(other)
+        other.get_by_role("button", name="Fiókod").click()
+        other.get_by_role("menuitem", name="Kijelentkezés").click()
+        other.wait_for_url("**/login**")
+        page.get_by_label("Keresés a beszélgetéseidben").fill("x")
+        page.wait_for_url("**/login**")
