@@ -438,12 +438,12 @@ def test_off_loopback_it_does_not_start_without_anybody_to_sign_in(home: Path) -
         {"oidc_issuer": "https://id.town", "oidc_client": "llar"},
         {"proxy_user": "X-Remote-User"},
     ):
-        assert (
-            check_start(load({"serve_host": "0.0.0.0", "tls_cert": "c", **trusting}), accounts)
-            == []
-        )
+        named = {"serve_host": "0.0.0.0", "serve_hosts": "llar.town", "tls_cert": "c"}
+        assert check_start(load({**named, **trusting}), accounts) == []
     accounts.add_user("root", role="admin")
-    assert "unencrypted" in check_start(load({"serve_host": "0.0.0.0"}), accounts)[0]
+    plain, nameless = check_start(load({"serve_host": "0.0.0.0"}), accounts)
+    assert "unencrypted" in plain
+    assert "serve_url" in nameless
     secure = load({"serve_host": "0.0.0.0", "serve_url": "https://llar.town"})
     assert check_start(secure, accounts) == []
     accounts.close()

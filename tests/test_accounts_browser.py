@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import re
 import shutil
 import threading
@@ -280,10 +281,10 @@ def opened_page(site: Site, token: str) -> str:
 
 def socket(site: Site, token: str, client: str) -> ClientConnection:
     """The websocket of a page, as its script opens it."""
-    query = {
-        "EIO": "4", "transport": "websocket", "client_id": client, "implicit_handshake": "true",
-        "next_message_id": "0", "document_id": "d", "tab_id": "t",
-    }  # fmt: skip
+    query = {"EIO": "4", "transport": "websocket"}
+    if client:
+        query |= {"client_id": client, "implicit_handshake": "true", "next_message_id": "0",
+                  "document_id": "d", "tab_id": "t"}  # fmt: skip
     return connect(
         f"{site.url.replace('http', 'ws')}/_nicegui_ws/socket.io/?{urlencode(query)}",
         origin=Origin(site.url),
@@ -312,6 +313,29 @@ def test_nobody_takes_over_anothers_page(site: Site) -> None:
         assert client.post(upload, headers=headers).status_code == 401
     with socket(site, mine, page) as connection:
         assert greeting(connection).startswith("40")
+
+
+def test_a_socket_speaks_for_its_own_page_only(site: Site) -> None:
+    """Whoever has learnt the id of another's page neither listens to it nor acts in it."""
+    theirs, token = opened_page(site, site.token("root")), site.token("eva")
+    mine = opened_page(site, token)
+
+    def told(connection: ClientConnection, name: str, page: str) -> str:
+        message = {"client_id": page, "id": 0, "listener_id": "", "args": [], "tab_id": "t",
+                   "document_id": "d", "next_message_id": 0}  # fmt: skip
+        connection.send(f"421{json.dumps([name, message])}")
+        while not (answer := str(connection.recv(10))).startswith("431"):
+            pass
+        return answer
+
+    with socket(site, token, "") as connection:  # of no page yet
+        assert greeting(connection).startswith("40")
+        assert told(connection, "handshake", theirs) == "431[false]"
+        assert told(connection, "event", mine) == "431[false]"
+        assert told(connection, "handshake", mine) == "431[true]"
+        assert told(connection, "ack", mine) == "431[]"
+        for name in ("event", "javascript_response", "ack", "log"):
+            assert told(connection, name, theirs) == "431[false]"
 
 
 def test_an_open_websocket_closes_with_its_session(site: Site) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from llar import errors
 from llar.collection import Collection
@@ -162,3 +164,71 @@ def test_what_nobody_foresaw_is_told_to_nobody() -> None:
     assert "patient" not in response.text
     assert "RuntimeError" in out.getvalue()
     assert "patient" not in out.getvalue()
+
+
+def test_filters_tell_no_folder_of_the_server(served: Served) -> None:
+    """A filter that is true of the whole path would tell it, letter by letter."""
+
+    def found(condition: str) -> int:
+        body = {"question": "library", "filters": [condition]}
+        url = "/api/collections/open/search"
+        return len(served.client.post(url, json=body, headers=served.keys["ann"]).json()["hits"])
+
+    assert found(f"path~{served.state.config.home}") == 0
+    assert found("path~/") == 0
+    assert found("path=open.txt") == 1
+
+
+def test_what_is_too_long_is_refused_before_it_is_worked_on(served: Served) -> None:
+    long = {"messages": [{"role": "user", "content": "open " * 10_000}], "model": "ask:open"}
+    for url, body in (
+        ("/v1/chat/completions", long),
+        ("/v1/chat/completions", {**long, "model": "x" * 501}),
+        ("/api/collections/open/search", {"question": "open", "filters": ["a=" + "x" * 500]}),
+        ("/api/collections/open/search", {"question": "open", "filters": [f"year={'9' * 450}"]}),
+    ):
+        answer = served.client.post(url, json=body, headers=served.keys["ann"])
+        assert answer.status_code == 400, (url, answer.text[:200])
+    assert max(len(e.question) for e in served.state.audit.entries()) <= 32_000
+
+
+def test_jobs_on_a_collection_go_with_the_access_to_it(served: Served) -> None:
+    """They tell the names of its documents."""
+    state, headers = served.state, served.keys["ann"]
+    ann = Identity("ann", "editor")
+    state.accounts.change_user("ann", role="editor")
+    state.accounts.grant("secret", ["user:ann"], role="editor")
+    job = state.library.upload(ann, "secret", "salaries.txt", io.BytesIO(b"The pay is high."))
+    assert served.client.get(f"/api/jobs/{job.id}", headers=headers).status_code == 200
+    state.accounts.revoke("secret", ["user:ann"])
+    state.accounts.change_user("ann", role="reader")
+    assert served.client.get("/api/jobs", headers=headers).json() == {"jobs": []}
+    for end in ("", "/files", "/events"):
+        answer = served.client.get(f"/api/jobs/{job.id}{end}", headers=headers)
+        assert answer.json()["error"]["message"] == f"there is no job {job.id}"
+
+
+def test_a_body_that_breaks_off_is_no_fault_of_the_server(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Otherwise anybody could fill the log, without an account."""
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    headers = {"host": "127.0.0.1:8080", "origin": "http://127.0.0.1:8080", "content-length": "9",
+               "content-type": "application/x-www-form-urlencoded"}  # fmt: skip
+    scope = {"type": "http", "method": "POST", "path": "/login", "scheme": "http",
+             "query_string": b"", "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8080),
+             "headers": [(k.encode(), v.encode()) for k, v in headers.items()]}  # fmt: skip
+
+    async def run() -> None:
+        await served.client.app(scope, receive, send)
+
+    asyncio.run(run())
+    assert sent[0]["status"] == 499
+    assert not [r for r in caplog.records if r.levelno >= logging.WARNING]

@@ -367,7 +367,7 @@ def test_a_picture_for_a_model_that_reads_none(client: TestClient) -> None:
         (b'{"model": "\\ud800"}', "JSON"),
         (b"\xff\xfe", "JSON"),
         (b"[" * 100_000, "JSON"),
-        (b"[]", "Invalid value"),
+        (b"[]", "the body is an array, expected a JSON object"),
         (b"7" * 5000, "JSON"),
         (b'{"model":"fake:echo","messages":[{"role":"user","content":"x"}],"seed":' + b"9" * 60
          + b"}", "seed"),
@@ -582,6 +582,7 @@ def test_a_collection_answers_with_marks_sources_and_annotations(
     assert note["type"] == "url_citation"
     assert note["llar"]["quote"] == "Staff have 27 days of annual leave."
     assert (note["llar"]["start"], note["llar"]["end"], note["llar"]["page"]) == (0, 35, None)
+    assert note["llar"]["path"] == "notes/leave.txt"  # without the server's folders
     assert message["llar"]["abstained"] is False
     entry = next(iter(state.audit.entries()))
     assert (entry.action, entry.collection, entry.question) == ("ask", "notes", QUESTION)

@@ -718,6 +718,48 @@ def test_an_open_page_stops_with_its_session(closed: Site, end: str) -> None:
     assert socket.outgoing.empty()  # not even what the application sends by itself
 
 
+@pytest.mark.parametrize("end", ["remove", "revoke"])
+def test_an_answer_in_pieces_breaks_off_with_its_session(closed: Site, end: str) -> None:
+    """Nothing more is sent, and the application hears that the client has left."""
+    name = f"streamed-{end}"
+    closed.accounts.add_user(name)
+    key, secret = closed.accounts.add_key(name)
+    sent: list[Message] = []
+    heard: list[str] = []
+
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        left = asyncio.ensure_future(receive())
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for piece in (b"one", b"two"):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        if end == "remove":
+            closed.accounts.remove_user(name)
+        else:
+            closed.accounts.revoke_key(key.id)
+        await send({"type": "http.response.body", "body": b"three", "more_body": True})
+        heard.append((await left)["type"])
+        await send({"type": "http.response.body", "body": b""})
+
+    async def kept(message: Message) -> None:
+        sent.append(message)
+
+    bodies = [{"type": "http.request", "body": b""}]
+
+    async def receive() -> Message:
+        return bodies.pop() if bodies else await asyncio.Event().wait() and {}
+
+    scope = {"type": "http", "method": "GET", "path": "/api/x", "scheme": "http",
+             "query_string": b"", "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8080),
+             "headers": [(b"host", HERE.encode()),
+                         (b"authorization", f"Bearer {secret}".encode())]}  # fmt: skip
+    asyncio.run(
+        Guard(stream, replace(closed.state, accounts=closed.accounts))(scope, receive, kept)
+    )
+    assert [m.get("body") for m in sent] == [None, b"one", b"two"]
+    assert heard == ["http.disconnect"]
+
+
 def test_whoever_loses_a_role_is_asked_again_by_the_page(closed: Site) -> None:
     """The websocket stays open; `still` gives the page the role as it is now."""
     closed.accounts.add_user("promoted", role="editor")

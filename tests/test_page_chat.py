@@ -207,6 +207,40 @@ def test_reload_keeps_the_conversation(town: Town, browser: Browser, talk: str) 
         expect(page.get_by_text("Copied")).to_be_visible()
 
 
+def test_what_is_typed_survives_a_reload_until_it_is_asked(town: Town, browser: Browser) -> None:
+    with visit(browser, f"{town.url}/chat", cookies=town.cookies["eva"]) as page:
+        box = page.get_by_label("Your question")
+        box.fill("Where is the key?")
+        page.reload()
+        ready(page)
+        expect(box).to_have_value("Where is the key?")
+        box.press("Enter")
+        page.locator("article .l-actions").wait_for()
+        expect(page.locator(".l-question")).to_contain_text("Where is the key?")
+        page.reload()
+        ready(page)
+        page.locator("article .l-actions").wait_for()
+        expect(box).to_have_value("")
+
+
+@pytest.mark.parametrize("address", ["/nowhere", "/document/clinic/first", "/chat/nothing"])
+def test_an_address_of_nothing_is_told_in_the_readers_language(
+    town: Town, browser: Browser, address: str
+) -> None:
+    context = browser.new_context(locale="hu")
+    context.add_cookies(town.cookies["eva"])
+    page = context.new_page()
+    answer = page.goto(town.url + address)
+    assert answer is not None
+    assert answer.status == 404
+    expect(page.locator(".l-problem")).to_contain_text(
+        "Ez nem létezik" if address.startswith("/chat") else "Ezen a címen nincs semmi."
+    )
+    expect(page.get_by_role("link", name="Vissza a csevegéshez")).to_be_visible()
+    assert axe(page) == []
+    context.close()
+
+
 def test_an_answer_goes_on_while_the_page_is_reloaded_until_it_is_stopped(
     town: Town, browser: Browser
 ) -> None:
@@ -370,7 +404,9 @@ def test_every_language_light_and_dark_wide_and_narrow(
 def test_colours_language_and_signing_out(town: Town, browser: Browser) -> None:
     cookies = sign_in(browser, town.url, "bob", PASSWORD)
     with visit(browser, f"{town.url}/chat", cookies=cookies) as page:
-        expect(page.get_by_text("There are no documents yet.", exact=False)).to_be_visible()
+        expect(
+            page.get_by_text("There are no documents yet that you may read.", exact=False)
+        ).to_be_visible()
         assert axe(page) == []
         page.get_by_role("button", name="Colours").click()
         assert axe(page) == []
@@ -384,8 +420,8 @@ def test_colours_language_and_signing_out(town: Town, browser: Browser) -> None:
         other = page.context.new_page()  # signed out there, this page notices
         other.goto(f"{town.url}/chat")
         ready(other)
-        other.get_by_role("button", name="Fiókod").click()
+        other.get_by_role("button", name="Fiókja").click()
         other.get_by_role("menuitem", name="Kijelentkezés").click()
         other.wait_for_url("**/login**")
-        page.get_by_label("Keresés a beszélgetéseidben").fill("x")
+        page.get_by_label("Keresés a beszélgetéseiben").fill("x")
         page.wait_for_url("**/login**")

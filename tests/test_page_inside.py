@@ -381,6 +381,9 @@ def test_on_a_phone_in_every_language(
     with town.visit(browser, "rea", "/inside?tab=steps", **how) as page:
         expect(page.locator("h1")).to_have_text(word)
         expect(page.locator(".t-choice:visible tbody tr")).to_have_count(15)
+        heights = "rows => rows.map((row) => row.getBoundingClientRect().height)"
+        rows: list[float] = page.locator(".t-choice:visible .t-token").evaluate_all(heights)
+        assert max(rows) < 40  # every token on one line
         assert sideways(page) == 0
         assert axe(page) == []
         for tab in tabs if language == "hu" else tabs[:1]:

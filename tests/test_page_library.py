@@ -103,7 +103,11 @@ def test_files_and_folders_come_in(shelf: Shelf, browser: Browser, tmp_path: Pat
     large.write_bytes(b"word " * (500 << 10))
     with shelf.visit(browser, "/library") as page:
         page.get_by_role("button", name="New collection").click()
-        page.get_by_label("Name").fill("ward")
+        for wrong, told in (("two words", "no spaces"), ("town", "already")):
+            page.get_by_label("Name", exact=True).fill(wrong)
+            page.get_by_role("button", name="Make it").click()
+            expect(page.get_by_role("dialog")).to_contain_text(told)
+        page.get_by_label("Name", exact=True).fill("ward")
         page.get_by_role("button", name="Make it").click()
         page.wait_for_url("**/library/ward")
         ready(page)

@@ -8,8 +8,11 @@ from string import Formatter
 
 import pytest
 
-from llar.serve.page import look, words
+from llar import errors
+from llar.errors import LlarError
+from llar.serve.page import look, problems, words
 from llar.serve.page.chat_answer import because
+from llar.serve.page.library_parts import day
 
 FILES = sorted(Path(words.__file__).parent.glob("*.toml"))
 CSS = (look.STYLE / "llar.css").read_text(encoding="utf-8")
@@ -81,3 +84,61 @@ def test_why_a_sentence_was_left_out_in_the_readers_language() -> None:
     missing = "'4 g' does not stand there in the passage"
     assert because(missing, say) == "'4 g' no está ahí en el pasaje"
     assert because("some new reason", say) == "los pasajes no la respaldan (some new reason)"
+
+
+def every_error(of: type[LlarError] = LlarError) -> list[type[LlarError]]:
+    return [of, *(found for child in of.__subclasses__() for found in every_error(child))]
+
+
+def test_an_error_is_told_in_the_readers_language_and_its_remedy_to_admins() -> None:
+    error = errors.UnknownModel("no model 'x'", fix="llar models list")
+    assert problems.said(error, "en", admin=True) == ("no model 'x'", "", "llar models list")
+    assert problems.said(error, "es", admin=False) == (
+        "No hay ningún modelo con ese nombre.", "no model 'x'", "",
+    )  # fmt: skip
+    told = problems.said(errors.EngineError("it died"), "hu", admin=True)  # a kind of ModelError
+    assert told == ("A modellnek ez nem sikerült.", "it died", "")
+    secret = problems.said(ValueError("the text of a document"), "ca", admin=True)
+    assert secret == (words.words("frame", "ca")("broken"), "", "")
+    for kind in every_error():
+        assert any(base.__name__ in words.texts("problems") for base in kind.__mro__), kind
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("is locked with a password (give it with: llar add)", "Guárdalo sin ella"),
+        ("is encrypted; save it without its password", "Guárdalo sin ella"),
+        ("is empty", "Está vacío."),
+        ("is XML data that declares entities, which are never expanded", "pueden ocultar"),
+        ("is named .pdf but holds nothing of that kind", "acaba en .pdf, pero"),
+        ("is binary data of no kind llar reads", "no lee (is binary data of no kind llar reads)"),
+        ("is a damaged zip archive (short)", "Está dañado (is a damaged zip archive (short))."),
+        ("has 900 MiB; at most 512 are read", "Es mayor de lo que se lee"),
+        ("text could not be recognised", "No se ha podido leer (text could not be recognised)"),
+    ],
+)
+def test_why_a_file_was_not_read_in_the_readers_language(reason: str, told: str) -> None:
+    assert told in problems.unreadable(reason, "es")
+
+
+def test_dates_are_written_as_the_language_does() -> None:
+    assert day("2026-03-02", "en") == "02 Mar 2026"
+    assert day("2026-03-02T09:05:59", "es") == "02/03/2026 09:05"
+    assert day("2026-03-02T09:05:59", "hu") == "2026. 03. 02. 09:05"
+    assert day("spring 1987", "ca") == "spring 1987"
+    assert day(None, "ca") == ""
+
+
+@pytest.mark.parametrize(
+    ("language", "other"),
+    [  # Spanish and Catalan say tú and tu, Hungarian says Ön
+        ("es", r"\busted|\b(elija|pulse|señale|repita|vuelva a|haga|copie)\b"),
+        ("ca", r"\bvostr|\b(voleu|trieu|premeu|deseu|escriviu|podeu|heu|feu)\b"),
+        ("hu", r"\b(szeretnél|tudsz|téged|neked|kattints|válassz|töltsd|nézd|írd|húzz)\b"),
+    ],
+)
+def test_the_page_speaks_to_everybody_in_one_way(language: str, other: str) -> None:
+    for file in FILES:
+        for key, texts in words.texts(file.stem).items():
+            assert not re.search(other, texts[language], re.IGNORECASE), (file.stem, key)

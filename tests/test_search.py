@@ -159,6 +159,9 @@ def test_values_have_the_type_they_look_like() -> None:
     assert parse_value("true") is True
     assert parse_value("1e3") == "1e3"
     assert parse_filter("a.b>= x y ") == Filter("a.b", ">=", "x y")
+    assert parse_value("9" * 5000) == "9" * 5000  # Python converts no more than 4300 digits
+    far = "x" + " " * 1_000_000 + "x"  # once this took time that grew with the square of it
+    assert parse_filter(f"a={far}") == Filter("a", "=", far)
 
 
 def test_words_that_look_like_fts_syntax_are_only_words(docs: Collection) -> None:

@@ -18,6 +18,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from running import free_port, running, started
 
+from llar.config import load
+from llar.errors import ServeError, StateUnusable
+from llar.serve.run import run
+
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.slow
 
@@ -42,6 +46,10 @@ def test_it_is_alive_and_ready_and_ends_on_sigterm(home: Path) -> None:
         assert httpx.get(f"{server.url}/health").json() == {"status": "ok"}
         assert httpx.get(f"{server.url}/ready").json() == {"status": "ready"}
     assert server.process.returncode == 0
+    said = server.log.read_text()
+    assert "warning: chat_model: model 'llamacpp:smollm2-135m-instruct' is not installed" in said
+    assert "llar stops" in said
+    assert said.endswith("llar stopped\n")
 
 
 def test_an_open_page_does_not_keep_it_from_ending(home: Path) -> None:
@@ -151,7 +159,8 @@ def test_https(home: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     try:
         assert process.stderr is not None
-        assert f"https://127.0.0.1:{port}" in process.stderr.readline().decode()
+        first = next(line for line in process.stderr if not line.startswith(b"warning: "))
+        assert f"https://127.0.0.1:{port}" in first.decode()
         trusting = ssl.create_default_context(cafile=str(cert))
         with httpx.Client(transport=httpx.HTTPTransport(verify=trusting, retries=20)) as client:
             answer = client.get(f"https://localhost:{port}/health")
@@ -221,3 +230,57 @@ def test_it_needs_no_root_and_writes_nothing_but_its_home(tmp_path: Path) -> Non
         assert (data / "server" / "accounts.db").stat().st_uid == 10001
     finally:
         shutil.rmtree(data)
+
+
+@pytest.mark.data
+def test_a_stream_is_told_that_the_server_stops(installed: Path) -> None:
+    """It ends with an error and [DONE], not in the middle, and the log shows no fault of ours."""
+    body = {
+        "model": "llamacpp:smollm2-135m-instruct",
+        "messages": [{"role": "user", "content": "Tell a long story."}],
+        "stream": True,
+        "logit_bias": {"2": -100, "0": -100},  # no end of the turn, no end of the text
+    }
+    with running(installed) as server:
+        url = f"{server.url}/v1/chat/completions"
+        with httpx.stream("POST", url, json=body, timeout=60) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            server.process.send_signal(signal.SIGINT)
+            while "llar stops" not in server.log.read_text():
+                next(lines)  # still written: the first signal lets answers end
+            server.process.send_signal(signal.SIGINT)
+            told = [line for line in lines if line]
+    said = server.log.read_text()
+    event, data, end = told[-3:]
+    assert event == "event: error"
+    error = json.loads(data.removeprefix("data: "))["error"]
+    assert error["message"] == "the server stops; ask again in a moment"
+    assert end == "data: [DONE]"
+    assert '"event": "broken off", "requests": 1' in said
+    assert '"level": "error"' not in said
+
+
+def test_a_damaged_file_of_its_own_is_named(home: Path) -> None:
+    (home / "server").mkdir(parents=True)
+    (home / "server" / "jobs.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(StateUnusable, match=r"server/jobs\.db cannot be used: file is not a data"):
+        run(load({"serve_port": 0}))
+
+
+def test_where_it_could_listen_instead(home: Path) -> None:
+    with pytest.raises(ServeError, match=r"cannot listen on 192\.0\.2\.1") as refused_address:
+        run(load({"serve_host": "192.0.2.1"}))
+    assert str(refused_address.value.fix).startswith("llar serve --host 0.0.0.0")
+
+
+def test_the_sdk_of_mcp_is_loaded_when_it_is_asked(home: Path) -> None:
+    seen = (
+        "import sys; from llar.config import load; from llar.serve.run import State, create_app;"
+        "s = State.open(load()); create_app(s); s.close(); print({'mcp', 'jwt'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", seen], env={**os.environ, "LLAR_HOME": str(home)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "set()\n"

@@ -162,8 +162,7 @@ def load(flags: Mapping[str, Any] | None = None, *, env: Mapping[str, str] | Non
     home = Path(given.get("home") or env.get("LLAR_HOME") or "~/.llar").expanduser().absolute()
     values: dict[str, Any] = {}
     file = home / "llar.toml"
-    if file.exists():
-        values.update(_from_file(file))
+    values.update(_from_file(file))
     _check_variables(env)
     for f in fields(Config):
         variable = f"LLAR_{f.name.upper()}"
@@ -201,6 +200,8 @@ def _from_file(file: Path) -> dict[str, Any]:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise ConfigError(f"{file} is not valid TOML: {e}") from e
+    except FileNotFoundError:
+        return {}
     except OSError as e:
         raise ConfigError(f"{file} cannot be read: {e.strerror}") from e
     secrets = {f.name for f in fields(Config) if f.metadata["secret"]}

@@ -27,6 +27,7 @@ LlarError
 ├── InsideError            numbers, texts or options that nothing can be shown of
 ├── PictureError           a picture that cannot be drawn or written
 └── ServeError             the server cannot start or cannot do what was asked of it
+    ├── StateUnusable      a file of its own state is damaged, locked, or its disk full
     ├── NotSignedIn        no valid session or key came with the request
     ├── Forbidden          the role or the access granted does not allow it
     ├── NotThere           no document, conversation, job, user ... of that id
@@ -157,6 +158,10 @@ class PictureError(LlarError):
 
 class ServeError(LlarError):
     """The server cannot start, or cannot do what was asked of it."""
+
+
+class StateUnusable(ServeError):
+    """A file of the server's own state cannot be read or written: damaged, locked, disk full."""
 
 
 class NotSignedIn(ServeError):

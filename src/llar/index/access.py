@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import QueryError
@@ -32,12 +32,14 @@ class Reader:
     """Who asks: the names that access is granted to, "user:eva" and "group:hr".
 
     With `everything` nothing is hidden. `collections` are the others that a search may look into
-    (the step `intent` does); none unless they are named.
+    (the step `intent` does); none unless they are named. `told` gives what turns the paths of
+    files into those that the reader may be told; as they are, unless somebody says otherwise.
     """
 
     names: frozenset[str]
     everything: bool = False
     collections: frozenset[str] = frozenset()
+    told: Callable[[], Callable[[str], str]] = field(default=lambda: str, compare=False)
 
     def may_read(self, metadata: Mapping[str, Any]) -> bool:
         """May it read a file with this metadata?"""

@@ -15,7 +15,7 @@ from ..records import MetadataValue
 from .database import from_column
 from .index import Index
 
-_FORM = re.compile(r"\s*([\w.-]+)\s*(>=|<=|!=|=|>|<|~)\s*(.*?)\s*", re.DOTALL)
+_FORM = re.compile(r"([\w.-]+)\s*(>=|<=|!=|=|>|<|~)(.*)", re.DOTALL)
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "!=": operator.ne,
@@ -44,24 +44,27 @@ class Filter:
 
 @lru_cache(maxsize=256)
 def parse_value(text: str) -> MetadataValue:
-    """A value as typed on a command line: a number where it is one, else text."""
+    """A value as typed on a command line: a number where it is one, else text.
+
+    More than 100 digits are text: Python reads no number of thousands of them.
+    """
     if text in ("true", "false"):
         return text == "true"
-    if re.fullmatch(r"-?(0|[1-9]\d*)", text):
+    if re.fullmatch(r"-?(0|[1-9]\d{0,99})", text):
         return int(text)
-    if re.fullmatch(r"-?(0|[1-9]\d*)\.\d+", text):
+    if re.fullmatch(r"-?(0|[1-9]\d{0,99})\.\d{1,100}", text):
         return float(text)
     return text
 
 
 def parse_filter(text: str) -> Filter:
     """Read `key=value` (also != > >= < <=, and ~ for "contains"). Raises QueryError."""
-    match = _FORM.fullmatch(text)
-    if not match or not match[3]:
+    match = _FORM.fullmatch(text.strip())
+    if not match or not match[3].strip():
         raise QueryError(
             f"{text!r} is not a filter: expected KEY=VALUE, with one of = != > >= < <= ~ (contains)"
         )
-    return Filter(_ALIASES.get(match[1], match[1]), match[2], match[3])
+    return Filter(_ALIASES.get(match[1], match[1]), match[2], match[3].strip())
 
 
 def matching_documents(index: Index, filters: Sequence[Filter]) -> set[int] | None:
@@ -89,6 +92,7 @@ def matching_documents(index: Index, filters: Sequence[Filter]) -> set[int] | No
 
 def document_fields(index: Index) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each file's document id and everything a filter can ask of it; None where it is not known."""
+    told = index.told_path()
     with index.database.read() as connection:
         rows = connection.execute(
             "SELECT path, title, author, created, modified, added, language, format, size,"
@@ -96,7 +100,7 @@ def document_fields(index: Index) -> Iterator[tuple[int, dict[str, Any]]]:
         )
         for *plain, document_id, metadata in rows:
             fields = {**dict(zip(_FIELDS, plain, strict=True)), **json.loads(metadata)}
-            fields["path"] = from_column(plain[0])
+            fields["path"] = told(from_column(plain[0]))
             date = fields["created"] or fields["modified"]
             fields.setdefault("date", date)
             fields.setdefault("year", int(date[:4]) if date else None)

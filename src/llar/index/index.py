@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -63,6 +63,10 @@ class Index:
         self.whole = self  # with what is hidden from the reader
         self._seen: OrderedDict[Reader, Index] = OrderedDict()
         self._guard = threading.Lock()
+
+    def told_path(self) -> Callable[[str], str]:
+        """What turns a file's path into the one that the reader may be told."""
+        return self.reader.told() if self.reader is not None else str
 
     def seen_by(self, reader: Reader) -> Index:
         """The collection as if what the reader may not see were not in it; it cannot be changed.

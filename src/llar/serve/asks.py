@@ -187,7 +187,7 @@ class Asks:
         except asyncio.CancelledError:
             state = "stopped"
         except LlarError as e:
-            state, error = "failed", str(e)
+            state, error = "failed", str(e) if identity.is_admin else e.message
         except Exception as e:  # noqa: BLE001 - a task of its own: nobody else would hear of it
             state = "failed"
             LOG.error("an answer failed: %s at %s", type(e).__name__, _place(e))

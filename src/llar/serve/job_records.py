@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import LlarError
+from ..errors import LlarError, StateUnusable
 
 Kind = Literal["upload", "reindex", "reembed", "remove", "sync", "evaluate", "pull"]
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -110,15 +111,30 @@ def now() -> str:
 
 
 def open_file(file: Path) -> sqlite3.Connection:
-    """The file of jobs, made where there is none."""
-    db = sqlite3.connect(file, timeout=30, isolation_level=None, check_same_thread=False)
-    file.chmod(0o600)
-    db.row_factory = sqlite3.Row
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA foreign_keys = ON")
-    db.executescript(_TABLES)
+    """The file of jobs, made where there is none. Raises StateUnusable where it is damaged."""
+    with mapped(file):
+        db = sqlite3.connect(file, timeout=30, isolation_level=None, check_same_thread=False)
+        file.chmod(0o600)
+        db.row_factory = sqlite3.Row
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA foreign_keys = ON")
+        db.executescript(_TABLES)
     return db
+
+
+@contextmanager
+def mapped(file: Path) -> Iterator[None]:
+    """SQLite's and the system's errors as ours."""
+    named = f"{file.parent.name}/{file.name}"
+    try:
+        yield
+    except OSError as e:
+        raise StateUnusable(f"{named} cannot be used: {e.strerror}") from e
+    except sqlite3.DatabaseError as e:
+        if isinstance(e, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+            raise  # a mistake of ours, or closed already
+        raise StateUnusable(f"{named} cannot be used: {e}") from e
 
 
 def resource_of(job: Job) -> str:

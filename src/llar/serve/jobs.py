@@ -38,6 +38,7 @@ from .job_records import (
     end_job,
     has_queued,
     insert_job,
+    mapped,
     now,
     open_file,
     recount,
@@ -496,14 +497,14 @@ class Jobs:
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
         """One durable transaction; tells those who watch."""
-        with self._lock:
+        with self._lock, mapped(self._file):
             outer = self._db.in_transaction
             if not outer:
                 self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
             except BaseException:
-                if not outer:
+                if not outer and self._db.in_transaction:  # a full disk ends it by itself
                     self._db.execute("ROLLBACK")
                 raise
             if not outer:

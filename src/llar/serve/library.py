@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 from .. import chunks as chunking
@@ -145,7 +146,12 @@ class Library:
         """
         self.check(identity, name)
         others = frozenset(self.names(identity))
-        reader = Reader(identity.names, everything=identity.is_admin, collections=others)
+        reader = Reader(
+            identity.names,
+            everything=identity.is_admin,
+            collections=others,
+            told=partial(self.shown, name),
+        )
         return self.whole(name).seen_by(reader)
 
     def whole(self, name: str) -> Collection:
@@ -434,12 +440,12 @@ class Library:
         """Its jobs, the newest first; for an admin everybody's."""
         user = None if identity.is_admin else identity.user
         found = self._jobs.jobs(user=user, collection=collection, open_only=open_only, limit=limit)
-        return [job for job in found if _may_see(identity, job)]
+        return [job for job in found if self._may_see(identity, job)]
 
     def job(self, identity: Identity, job_id: int) -> Job:
         """One of them. Raises NotThere, for those of others too."""
         job = self._jobs.job(job_id)
-        if not _may_see(identity, job):
+        if not self._may_see(identity, job):
             raise NotThere(f"there is no job {job_id}")
         return job
 
@@ -514,6 +520,15 @@ class Library:
         with self.file(identity, name, document_id) as original:
             return original.of(document)
 
+    def _may_see(self, identity: Identity, job: Job) -> bool:
+        """Its own, as long as it may read the collection: a job tells names of documents."""
+        limit = identity.collections
+        if limit is not None and job.collection not in limit:
+            return False
+        if identity.is_admin or not job.collection:
+            return identity.is_admin or job.user == identity.user
+        return job.user == identity.user and self._accounts.may_read(identity, job.collection)
+
     def _retire(self, name: str) -> None:
         """Let go of an open collection; it is closed when nobody can be reading it any more."""
         held = self._opened.pop(name, None)
@@ -523,13 +538,6 @@ class Library:
         for old in [r for r in self._retired if time.monotonic() - r.retired > _LINGER]:
             old.collection.close()
             self._retired.remove(old)
-
-
-def _may_see(identity: Identity, job: Job) -> bool:
-    limit = identity.collections
-    return (identity.is_admin or job.user == identity.user) and (
-        limit is None or job.collection in limit
-    )
 
 
 def _check_key(identity: Identity, name: str = "") -> None:

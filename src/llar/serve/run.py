@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import signal
 import socket
@@ -16,15 +18,19 @@ import uvicorn
 from filelock import FileLock, Timeout
 
 from ..config import Config
-from ..errors import ConfigError, ServeError
+from ..errors import ConfigError, ModelCorrupt, ModelNotInstalled, ServeError, UnknownModel
+from ..models.store import Store
 from .accounts.start import check_start
 from .app import create_app
-from .observe import log_to
+from .connections import Connection
+from .observe import LOG, log_to
 from .state import State, server_dir
 
 __all__ = ["run"]
 
 GRACE = 10  # seconds that answers under way have when the server is told to stop
+_LAST = 5  # more seconds for telling their clients
+_STOPPING = f"llar stops: answers under way have {GRACE} s to end (Ctrl-C again: none)\n".encode()
 
 
 def run(config: Config) -> None:
@@ -35,7 +41,7 @@ def run(config: Config) -> None:
     with _alone(config), _listening(config) as listening:
         state = State.open(config)
         try:
-            for warning in check_start(config, state.accounts):
+            for warning in (*check_start(config, state.accounts), *_missing(config)):
                 click.echo(f"warning: {warning}", err=True)
             log_to()
             server = _Server(_settings(config, state), state)
@@ -43,6 +49,7 @@ def run(config: Config) -> None:
             server.run(sockets=[listening])
         finally:
             state.close()
+    click.echo("llar stopped", err=True)
 
 
 class _Server(uvicorn.Server):
@@ -64,8 +71,28 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if not self._state.stopping.is_set():
+            os.write(2, _STOPPING)  # a stream may be in the middle of a line of its own
         self._state.stopping.set()
         super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End as uvicorn does, but tell by our own log whose answer was broken off."""
+        timer = asyncio.get_running_loop().call_later(GRACE, self._break_off)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            timer.cancel()
+            if self.force_exit:
+                self._break_off()
+
+    def _break_off(self) -> None:
+        """Cancel what is still under way; its client is told (api/sse.py, api/errors.py)."""
+        tasks = list(self.server_state.tasks)
+        if tasks:
+            LOG.warning("broken off", extra={"fields": {"requests": len(tasks)}})
+        for task in tasks:
+            task.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -83,20 +110,30 @@ def address(config: Config, listening: socket.socket) -> str:
 def _settings(config: Config, state: State) -> uvicorn.Config:
     if bool(config.tls_cert) != bool(config.tls_key):
         raise ConfigError("HTTPS needs both tls_cert and tls_key; only one is set")
+    for name, file in (("tls_cert", config.tls_cert), ("tls_key", config.tls_key)):
+        try:
+            if file:
+                Path(file).read_bytes()
+        except OSError as e:
+            raise ConfigError(f"{name} {file!r} cannot be read: {e.strerror}") from e
     settings = uvicorn.Config(
         create_app(state),
+        http=Connection,
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,  # the guard decides whom to believe
-        timeout_graceful_shutdown=GRACE,
+        timeout_graceful_shutdown=GRACE + _LAST,
         ssl_certfile=config.tls_cert or None,
         ssl_keyfile=config.tls_key or None,
     )
     try:
         settings.load()
     except (ssl.SSLError, OSError) as e:
-        raise ConfigError(f"tls_cert {config.tls_cert!r} or tls_key cannot be used: {e}") from e
+        raise ConfigError(
+            f"tls_cert {config.tls_cert!r} and tls_key {config.tls_key!r} cannot be used: expected"
+            f" a certificate and its key without a password, both PEM: {e}"
+        ) from e
     return settings
 
 
@@ -124,7 +161,7 @@ def _alone(config: Config) -> Iterator[None]:
 @contextmanager
 def _listening(config: Config) -> Iterator[socket.socket]:
     """A socket that listens where the settings say."""
-    host, port = config.serve_host, config.serve_port
+    host, port = config.serve_host.strip("[]"), config.serve_port
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, OverflowError) as e:
@@ -138,10 +175,35 @@ def _listening(config: Config) -> Iterator[socket.socket]:
         except (OSError, OverflowError) as e:
             raise ServeError(
                 f"cannot listen on {host} port {port}: {getattr(e, 'strerror', None) or e}",
-                fix="llar serve --port " + str(port + 1 if 0 < port < 65535 else 8081),
+                fix=_elsewhere(e, port),
             ) from None
         listening.set_inheritable(False)
         yield listening
+
+
+def _elsewhere(error: Exception, port: int) -> str:
+    """Where it could listen instead."""
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRNOTAVAIL:
+        return "llar serve --host 0.0.0.0   (at every address of this machine)"
+    if number == errno.EACCES:  # ports below 1024
+        return "llar serve --port 8080   (and let a proxy listen on that one)"
+    return f"llar serve --port {port + 1 if 0 < port < 65535 else 8081}"
+
+
+def _missing(config: Config) -> list[str]:
+    """Warnings of configured models that are not there; the server starts without."""
+    store, found = Store(config.models_dir), []
+    for setting, name in (("chat_model", config.chat_model), ("embedder", config.embedder)):
+        try:
+            store.get(name)
+        except ModelNotInstalled as e:
+            found.append(f"{setting}: {e.message}; pull it while the server runs: {e.fix}")
+        except UnknownModel:
+            pass  # a remote one, or a folder: its backend says so when it is asked
+        except ModelCorrupt as e:
+            found.append(f"{setting}: {e}")
+    return found
 
 
 def _notify(message: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...config import Config
-from ...errors import ServeError
+from ...errors import ServeError, StateUnusable
 
 
 class Database:
@@ -112,18 +112,21 @@ class Database:
     @contextlib.contextmanager
     def _mapped(self) -> Iterator[None]:
         """SQLite's and the system's errors as ours."""
+        named = f"{self.path.parent.name}/{self.path.name}"  # clients need not know more
         try:
             yield
         except sqlite3.OperationalError as e:
             if "locked" in str(e):
-                raise ServeError(
-                    f"another process kept {self.path} locked for {self._timeout:g} s"
+                raise StateUnusable(
+                    f"another process kept {named} locked for {self._timeout:g} s"
                 ) from e
-            raise ServeError(f"{self.path} cannot be used: {e}") from e
-        except (sqlite3.DatabaseError, OSError) as e:
+            raise StateUnusable(f"{named} cannot be used: {e}") from e
+        except OSError as e:
+            raise StateUnusable(f"{named} cannot be used: {e.strerror}") from e
+        except sqlite3.DatabaseError as e:
             if isinstance(e, sqlite3.IntegrityError):  # the caller knows what it means
                 raise
-            raise ServeError(f"{self.path} cannot be used: {e}") from e
+            raise StateUnusable(f"{named} cannot be used: {e}") from e
 
 
 def _statements(schema: str) -> Iterator[str]:

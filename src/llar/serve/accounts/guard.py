@@ -84,9 +84,21 @@ class Guard:
         except LlarError as error:
             await self._refusal(error, scope, headers)(scope, receive, answer)
             return
-        await self._http(scope, receive, answer, headers)
+        identity: Identity | None = scope["llar.identity"]
+        if identity is None:
+            await self._http(scope, receive, answer, headers)
+            return
+        flow = _Flow(receive, answer, lambda: self._lives(identity))
+        await self._http(scope, flow.receive, answer, headers, flow.send)
 
-    async def _http(self, scope: Scope, receive: Receive, answer: Answer, headers: Headers) -> None:
+    async def _http(
+        self,
+        scope: Scope,
+        receive: Receive,
+        answer: Answer,
+        headers: Headers,
+        send: Send | None = None,
+    ) -> None:
         """Pass a request on, with a bound on its body."""
         scope["headers"] = self._places.stripped(scope["headers"])
         if "text/html" in headers.get("accept"):  # a page is packed after it got its nonce
@@ -104,7 +116,7 @@ class Guard:
             await refuse(TooLarge(f"the request sends {announced} bytes; at most {most} are taken"))
             return
         body = bodies.Body(receive, most, refuse)
-        await self._app(scope, body.receive, body.guarded(answer))
+        await self._app(scope, body.receive, body.guarded(send or answer))
 
     # -- who is asking, and may they -------------------------------------------------------
 
@@ -250,6 +262,42 @@ class Guard:
         except NotSignedIn:
             return False
         return True
+
+
+class _Flow:
+    """An answer in pieces, which breaks off when the session of who asked has ended."""
+
+    def __init__(self, receive: Receive, send: Send, lives: Callable[[], bool]) -> None:
+        self._receive = receive
+        self._send = send
+        self._lives = lives
+        self._ended = asyncio.Event()
+        self._heard = False  # the whole body of the request
+        self._begun = False
+
+    async def receive(self) -> Message:
+        """The next message from the client; that it left, where the session has ended."""
+        if not self._heard:
+            message = await self._receive()
+            self._heard = not message.get("more_body")
+            return message
+        following = asyncio.ensure_future(self._receive())
+        ended = asyncio.ensure_future(self._ended.wait())
+        try:
+            await asyncio.wait((following, ended), return_when=asyncio.FIRST_COMPLETED)
+            return following.result() if following.done() else {"type": "http.disconnect"}
+        finally:
+            following.cancel()
+            ended.cancel()
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on; the first piece belongs to the request, which was let in."""
+        if message["type"] == "http.response.body":
+            if self._begun and message.get("body") and not self._lives():
+                self._ended.set()
+            self._begun = True
+        if not self._ended.is_set():
+            await self._send(message)
 
 
 class _Watched:

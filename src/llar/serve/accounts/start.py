@@ -54,10 +54,17 @@ def check_start(config: Config, accounts: Accounts) -> list[str]:
             " read and change everything",
             fix="llar users add NAME --role admin",
         )
+    found = []
     if not config.tls_cert and not config.serve_url.startswith("https://"):
-        return [
+        found.append(
             f"passwords and documents cross the network at {where} unencrypted: give a"
             " certificate (tls_cert, tls_key), or put a proxy with one in front and name its"
             " https address in serve_url"
-        ]
-    return []
+        )
+    everywhere = ("0.0.0.0", "::", "[::]")  # noqa: S104 - what the administrator chose
+    if where in everywhere and not (config.serve_url or config.serve_hosts):
+        found.append(
+            "requests that name this machine are refused, only its addresses are taken: write the"
+            " name people type into serve_url (https://llar.town.example) or serve_hosts"
+        )
+    return found

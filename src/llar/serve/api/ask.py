@@ -20,8 +20,8 @@ n > 1, logprobs, stop, seed, pictures, and every field of sampling but temperatu
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, cast
 from urllib.parse import quote, urlencode
 
@@ -50,6 +50,7 @@ __all__ = [
 ]
 
 PREFIX = "ask:"
+LONGEST = 32_000  # characters of a question; it is kept in the audit log
 Steps = Annotated[str, Field(max_length=500)]  # as --query, --strategy and --post take them
 HEADING = {"en": "Sources", "es": "Fuentes", "ca": "Fonts", "hu": "Források"}
 PAGE = {"en": "p. {}", "es": "p. {}", "ca": "p. {}", "hu": "{}. o."}
@@ -62,7 +63,7 @@ class AskOptions(Ask):
 
     k: Annotated[int, Field(ge=1, le=100)] | None = None  # passages to find
     mode: Literal["hybrid", "dense", "lexical"] | None = None
-    filters: list[str] = Field(default=[], max_length=50)  # conditions like "year>=2023"
+    filters: list[Steps] = Field(default=[], max_length=50)  # conditions like "year>=2023"
     query: Steps | None = None  # before the search
     strategy: Steps | None = None
     post: Steps | None = None  # after the search
@@ -105,8 +106,12 @@ def opened(state: State, identity: Identity, model: str) -> tuple[Collection, st
 async def answers(
     state: State, identity: Identity, collection: Collection, question: Question
 ) -> AsyncGenerator[Sentence | Answer, None]:
-    """Each sentence that was checked, then the answer. The question is recorded in any case."""
+    """Each sentence that was checked, then the answer. The question is recorded in any case.
+
+    The documents cited have the paths that people are shown, without the server's folders.
+    """
     check_options(question.options, state)
+    shown = await in_thread(state.library.shown, question.collection)
     found: Answer | None = None
     o = question.options
 
@@ -136,7 +141,7 @@ async def answers(
         await stream.aclose()
         await in_thread(record, state, identity, question, found)
     if found is not None:
-        yield found
+        yield _as_shown(found, shown)
 
 
 def record(state: State, identity: Identity, question: Question, answer: Answer | None) -> None:
@@ -206,6 +211,14 @@ def told(answer: Answer, ignored: list[str]) -> dict[str, Any]:
         "timings": dict(answer.timings),
         "ignored": ignored,
     }
+
+
+def _as_shown(answer: Answer, shown: Callable[[str], str]) -> Answer:
+    cited = (
+        replace(c, document=replace(c.document, path=shown(c.document.path)))
+        for c in answer.citations
+    )
+    return replace(answer, citations=tuple(cited))
 
 
 def _named(citation: Citation, language: str) -> str:

@@ -24,6 +24,7 @@ __all__ = ["answer_base", "answered", "check_ask", "conversation"]
 REFUSED = ("tools", "response_format", "logprobs", "top_logprobs", "stop", "seed", "top_p", "top_k",
            "min_p", "typical_p", "repeat_penalty", "presence_penalty", "frequency_penalty",
            "logit_bias", "chat_template_kwargs")  # fmt: skip
+LONGEST_TURN = 100_000  # characters
 NEUTRAL: dict[str, Any] = {"top_p": 1, "presence_penalty": 0, "frequency_penalty": 0,
                            "logprobs": False, "logit_bias": {}}  # fmt: skip
 
@@ -70,6 +71,11 @@ def conversation(turns: Sequence[tuple[str, str]]) -> tuple[str, tuple[Message, 
     role, text = told[-1] if told else ("", "")
     if role != "user" or not text.strip():
         raise BadRequest("the last message must be a question of the user", param="messages")
+    if len(text) > ask.LONGEST or any(len(said) > LONGEST_TURN for _, said in told[:-1]):
+        raise BadRequest(
+            f"a question to documents has at most {ask.LONGEST} characters, an earlier message"
+            f" {LONGEST_TURN}", param="messages", code="string_above_max_length",
+        )  # fmt: skip
     if any(role == "tool" for role, _ in told):
         raise BadRequest("a collection calls no tools", param="messages", code="unsupported_value")
     history = tuple(

@@ -21,6 +21,7 @@ from ...errors import BadRequest, EngineError
 from ..request import identity_of, state_of
 from ..state import State
 from . import tools as calling
+from .answers import ChatCompletion, declared
 from .ask import is_ask
 from .body import JsonRoute
 from .chat_request import ChatRequest, check, engine_body
@@ -38,7 +39,7 @@ PATH = "/v1/chat/completions"
 NO_PICTURES = "image input is not supported"  # what llama.cpp says
 
 
-@router.post(PATH)
+@router.post(PATH, responses=declared(ChatCompletion, streams=True))
 async def complete(request: Request, body: ChatRequest) -> Response:
     """Go on with a conversation, at once or in pieces."""
     state, identity = state_of(request), identity_of(request)
@@ -92,6 +93,8 @@ async def generated(request: Request, state: State, body: ChatRequest) -> Respon
         found, model=body.model, kind="chat.completion", prefix="chatcmpl", each=len(made)
     )
     for choice in whole["choices"]:
+        choice["message"].setdefault("refusal", None)
+        choice.setdefault("logprobs", None)
         _trim(choice, body.top_logprobs or 0)
     return JSONResponse(whole)
 

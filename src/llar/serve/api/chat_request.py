@@ -103,7 +103,7 @@ class NamedTool(Ask):
 class ChatRequest(Sampling):
     """A conversation to go on with. `llar` is for `ask:` models."""
 
-    model: str = Field(min_length=1, description="backend:name, or ask:COLLECTION")
+    model: str = Field(min_length=1, max_length=500, description="backend:name, or ask:COLLECTION")
     messages: list[ChatMessage] = Field(min_length=1)
     stream: bool | None = None
     stream_options: StreamOptions | None = None

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from ...errors import BadRequest
 from ..request import identity_of, state_of
 from ..state import State
+from .answers import Completion, declared
 from .body import JsonRoute
 from .chat_request import Sampling, StreamOptions
 from .choices import Body, Chunks, answer_of, chunks_of, from_engine, together
@@ -37,7 +38,7 @@ Ids = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1)
 class CompletionRequest(Sampling):
     """Text to go on with: one or several, as strings or as tokens of the model."""
 
-    model: str = Field(min_length=1)
+    model: str = Field(min_length=1, max_length=500)
     prompt: (
         Text
         | Annotated[list[Text], Field(min_length=1, max_length=MOST_CHOICES)]
@@ -55,7 +56,7 @@ class CompletionRequest(Sampling):
     user: str | None = None
 
 
-@router.post(PATH)
+@router.post(PATH, responses=declared(Completion, streams=True))
 async def complete(request: Request, body: CompletionRequest) -> Response:
     """Go on with raw text, at once or in pieces."""
     state, identity = state_of(request), identity_of(request)

@@ -22,6 +22,7 @@ from ..request import identity_of, state_of
 from ..state import State
 from ..threads import in_thread
 from ..who import Identity
+from .answers import Embeddings, declared
 from .body import Ask, JsonRoute
 from .models import unknown, usable
 from .sse import dump, while_connected
@@ -40,7 +41,7 @@ Ids = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1)
 class EmbeddingRequest(Ask):
     """Texts, or arrays of the model's tokens, to turn into vectors."""
 
-    model: str = Field(min_length=1)
+    model: str = Field(min_length=1, max_length=500)
     input: (
         Text
         | Annotated[list[Text], Field(min_length=1, max_length=MOST)]
@@ -53,7 +54,7 @@ class EmbeddingRequest(Ask):
     user: str | None = None
 
 
-@router.post("/v1/embeddings")
+@router.post("/v1/embeddings", responses=declared(Embeddings))
 async def embed(request: Request, body: EmbeddingRequest) -> Response:
     """A vector for each text."""
     state, identity = state_of(request), identity_of(request)

@@ -6,6 +6,7 @@ of the server's endpoints. What `fix=` says goes to admins only: it is a command
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,15 +15,15 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ... import errors
-from ...errors import BadRequest, LlarError, Overloaded, RemoteError
+from ...errors import BadRequest, EngineError, LlarError, Overloaded, RemoteError
 
-__all__ = ["Failures", "Gone", "answer", "as_json", "install", "methods"]
+__all__ = ["STOPPING", "Failures", "Gone", "answer", "as_json", "install", "is_stopping", "methods"]
 
 log = logging.getLogger("llar.serve")
 
@@ -38,6 +39,7 @@ TABLE: tuple[tuple[type[LlarError], int, str, str | None], ...] = (
     (errors.TooLarge, 413, INVALID, "request_too_large"),
     (errors.Overloaded, 429, "rate_limit_error", "overloaded"),
     (errors.BadRequest, 400, INVALID, None),
+    (errors.StateUnusable, 503, SERVER, "state_unusable"),
     (errors.ServeError, 400, INVALID, None),
     (errors.UnknownModel, 404, INVALID, "model_not_found"),
     (errors.ModelNotInstalled, 404, INVALID, "model_not_found"),
@@ -55,12 +57,19 @@ TABLE: tuple[tuple[type[LlarError], int, str, str | None], ...] = (
     (errors.ConfigError, 400, INVALID, None),
     (errors.LlarError, 400, INVALID, None),  # QueryError, EvaluationError, PlanError ...
 )
+STOPPING = EngineError("the server stops; ask again in a moment")
 OF_STATUS = {400: None, 404: "not_found", 405: "method_not_allowed", 413: "request_too_large",
              415: "unsupported_media_type"}  # fmt: skip
 
 
 class Gone(Exception):
     """The client left before its answer was there."""
+
+
+def is_stopping(scope: Scope) -> bool:
+    """Is the server on its way down?"""
+    stopping: bool = scope["app"].state.llar.stopping.is_set()
+    return stopping
 
 
 def as_json(error: LlarError, *, admin: bool = False) -> dict[str, Any]:
@@ -117,14 +126,15 @@ def install(app: FastAPI) -> None:
         return JSONResponse(body, error.status_code, headers)
 
     @app.exception_handler(Gone)
-    async def gone(request: Request, error: Gone) -> Response:
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: Exception) -> Response:
         return Response(status_code=499)  # nobody reads it but the log, which nginx taught to
 
     app.add_middleware(Failures)
 
 
 class Failures:
-    """ASGI middleware: whatever nobody foresaw becomes a 500 without details.
+    """ASGI middleware: whatever nobody foresaw becomes a 500 without details, a stop a 503.
 
     The log gets the lines of code it came through and not its message, which may hold text of
     documents (see observe.py). The client gets the request's id to ask about.
@@ -147,6 +157,10 @@ class Failures:
 
         try:
             await self._app(scope, receive, watched)
+        except asyncio.CancelledError:
+            if begun or not is_stopping(scope):
+                raise
+            await answer(STOPPING, scope)(scope, receive, send)
         except Exception as error:
             number = scope.get("llar.request_id", "")
             log.error("failed", exc_info=error, extra={"fields": {"id": number}})
@@ -193,6 +207,10 @@ def _validation(found: Sequence[Any], body: Any) -> dict[str, Any]:
     said = dict.fromkeys(e["msg"] for at, e in placed if at == param)
     message = " or ".join(list(said)[:4])
     code = {"missing": "missing_required_parameter", "extra_forbidden": "unknown_parameter"}
+    if not param and first["type"] in ("model_attributes_type", "dict_type", "model_type"):
+        kinds = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+        kind = kinds.get(type(body), "a number")
+        return _shape(f"the body is {kind}, expected a JSON object", INVALID, None, None)
     if first["type"] == "json_invalid":
         return _shape(f"the body is not valid JSON: {message}", INVALID, None, None)
     if first["type"] == "missing":

@@ -14,6 +14,7 @@ Name = Annotated[str, Field(max_length=64, description="A collection's name.")]
 Value = str | int | float | bool
 Metadata = Annotated[dict[str, Value], Field(max_length=100)]
 Steps = Annotated[str, Field(max_length=500)]
+Filters = list[Annotated[str, Field(max_length=500)]]
 Big = Annotated[int, Field(ge=0, lt=2**53)]
 
 
@@ -232,7 +233,7 @@ class Search(Ask):
     question: str = Field(min_length=1, max_length=32_000)
     k: int = Field(10, ge=1, le=100)
     mode: Literal["hybrid", "dense", "lexical"] | None = None
-    filters: list[str] = Field(default=[], max_length=50)
+    filters: Filters = Field(default=[], max_length=50)
     query: Steps | None = None
     strategy: Steps | None = None
     post: Steps | None = None
@@ -311,7 +312,7 @@ class Question(Ask):
     model: str | None = Field(None, max_length=200)
     k: int = Field(8, ge=1, le=100)
     mode: Literal["hybrid", "dense", "lexical"] | None = None
-    filters: list[str] = Field(default=[], max_length=50)
+    filters: Filters = Field(default=[], max_length=50)
     query: Steps | None = None
     strategy: Steps | None = None
     post: Steps | None = None

@@ -99,6 +99,8 @@ def _operation(
         yield "</td></tr>"
     yield "</table>"
     send = f"curl -X {verb.upper()} '{base}{path}' -H 'Authorization: Bearer KEY'"
+    if "application/json" in operation.get("requestBody", {}).get("content", {}):
+        send += " -H 'Content-Type: application/json' -d '{...}'"
     yield f"<h3>Try it</h3><pre>{_said(send)}</pre></div></details>"
 
 

@@ -17,6 +17,7 @@ from ..request import identity_of, state_of
 from ..state import State
 from ..threads import in_thread
 from ..who import Identity
+from .answers import Ranking, declared
 from .body import Ask, JsonRoute
 from .models import unknown, usable
 from .sse import while_connected
@@ -37,7 +38,7 @@ class TextDocument(Ask):
 class RerankRequest(Ask):
     """A query, and documents to put in the order of how well they answer it."""
 
-    model: str = Field(min_length=1)
+    model: str = Field(min_length=1, max_length=500)
     query: str = Field(min_length=1)
     documents: Annotated[list[str | TextDocument], Field(min_length=1, max_length=MOST)]
     top_n: int | None = Field(None, ge=1, lt=2**31)
@@ -45,7 +46,7 @@ class RerankRequest(Ask):
     user: str | None = None
 
 
-@router.post("/v1/rerank")
+@router.post("/v1/rerank", responses=declared(Ranking))
 @router.post("/rerank", include_in_schema=False)
 async def rerank(request: Request, body: RerankRequest) -> Response:
     """The documents' numbers and scores, best first."""

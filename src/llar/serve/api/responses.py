@@ -21,6 +21,7 @@ from ..state import State
 from ..threads import in_thread
 from ..who import Identity
 from . import ask, chat
+from .answers import ResponseAnswer, declared
 from .ask_chat import answer_base, check_ask, conversation
 from .body import Ask, JsonObject, JsonRoute
 from .chat_request import AnyJson, ChatRequest, TextFormat, check, engine_body
@@ -163,7 +164,7 @@ class ResponseStream(Ask):
 class ResponseRequest(Ask):
     """Something to answer. `llar` is for `ask:` models."""
 
-    model: str = Field(min_length=1)
+    model: str = Field(min_length=1, max_length=500)
     input: Annotated[str, Field(min_length=1)] | Annotated[list[Item], Field(min_length=1)]
     instructions: str | None = None
     max_output_tokens: int | None = Field(None, ge=1, lt=2**31)
@@ -193,7 +194,7 @@ class ResponseRequest(Ask):
     prompt_cache_retention: str | None = None
 
 
-@router.post("/v1/responses")
+@router.post("/v1/responses", responses=declared(ResponseAnswer, streams=True))
 async def respond(request: Request, body: ResponseRequest) -> Response:
     """Answer, at once or in events."""
     state, identity = state_of(request), identity_of(request)

@@ -70,6 +70,7 @@ def _complete(schema: dict[str, Any]) -> dict[str, Any]:
         if not path.startswith(("/api", "/v1", "/tokenize", "/detokenize")):
             continue
         for operation in operations.values():
+            operation["summary"] = operation["description"].partition("\n")[0]
             declared = operation["responses"]
             if "HTTPValidationError" in str(declared.get("422")):
                 del declared["422"]

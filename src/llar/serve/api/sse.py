@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ...errors import LlarError
-from .errors import Gone, as_json
+from .errors import STOPPING, Gone, as_json, is_stopping
 
 __all__ = [
     "DONE",
@@ -65,7 +65,10 @@ async def streamed(
 
 
 class EventStream(Response):
-    """A streamed response. Unlike Starlette's, it cancels once: what it streams can tidy up."""
+    """A streamed response. Unlike Starlette's, it cancels once: what it streams can tidy up.
+
+    Where the server stops before its end, the client is told by an event.
+    """
 
     media_type = "text/event-stream"
 
@@ -84,6 +87,11 @@ class EventStream(Response):
             await _until_gone(receive, self._sent(send))
         except Gone:
             return
+        except asyncio.CancelledError:
+            if not is_stopping(scope):
+                raise
+            last = self._failed(STOPPING) + self._end
+            await send({"type": "http.response.body", "body": last, "more_body": False})
         finally:
             await self._stream.aclose()
 

@@ -22,6 +22,7 @@ from ..request import identity_of, state_of
 from ..state import State
 from ..threads import in_thread
 from ..who import Identity
+from .answers import Text, Tokens, declared
 from .body import Ask, JsonRoute
 from .messages import ChatMessage, Tool
 from .models import listed, unknown
@@ -39,7 +40,7 @@ Ids = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(max_length=1_
 class TokenizeRequest(Ask):
     """A text, under vLLM's name (`prompt`) or llama.cpp's (`content`), or a conversation."""
 
-    model: str | None = Field(None, min_length=1)
+    model: str | None = Field(None, min_length=1, max_length=500)
     prompt: str | None = None
     content: str | None = None
     messages: Annotated[list[ChatMessage], Field(min_length=1)] | None = None
@@ -55,11 +56,11 @@ class TokenizeRequest(Ask):
 class DetokenizeRequest(Ask):
     """Tokens of the model."""
 
-    model: str | None = Field(None, min_length=1)
+    model: str | None = Field(None, min_length=1, max_length=500)
     tokens: Ids
 
 
-@router.post("/tokenize")
+@router.post("/tokenize", responses=declared(Tokens))
 @router.post("/v1/tokenize", include_in_schema=False)
 async def tokenize(request: Request, body: TokenizeRequest) -> Response:
     """The tokens of a text or of a whole prompt."""
@@ -86,7 +87,7 @@ async def tokenize(request: Request, body: TokenizeRequest) -> Response:
     return JSONResponse(answer)
 
 
-@router.post("/detokenize")
+@router.post("/detokenize", responses=declared(Text))
 @router.post("/v1/detokenize", include_in_schema=False)
 async def detokenize(request: Request, body: DetokenizeRequest) -> Response:
     """The text of tokens, under vLLM's name (`prompt`) and llama.cpp's (`content`)."""

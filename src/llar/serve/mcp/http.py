@@ -77,8 +77,11 @@ class _Endpoint:
             return
         if self._running is None:
             self._running = asyncio.create_task(self._run())
-        manager = await asyncio.shield(self._manager)
-        await manager.handle_request(scope, receive, send)
+        either = (self._running, self._manager)
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if self._running.done():
+            self._running.result()  # raises what was wrong
+        await self._manager.result().handle_request(scope, receive, send)
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:

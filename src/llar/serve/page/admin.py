@@ -12,7 +12,7 @@ from .admin_audit import Log
 from .admin_keys import Keys
 from .admin_status import Status
 from .admin_users import Users
-from .frame import frame
+from .frame import frame, page
 from .library_parts import sheet
 
 ICONS = {
@@ -30,7 +30,7 @@ class Tab(Protocol):
     async def show(self) -> None: ...
 
 
-@ui.page("/admin")
+@page("/admin")
 async def show(tab: str = "users") -> None:
     """The screen, for admins. `tab` is one of ICONS; any other opens the first."""
     sheet("tools")

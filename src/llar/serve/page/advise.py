@@ -13,7 +13,7 @@ from ...plan.advice.situation import QUESTIONS, Question, situation
 from ...plan.hardware.machines import machines
 from ..threads import in_thread
 from .advise_answer import show_answer
-from .frame import Screen, frame
+from .frame import Screen, frame, page
 from .inside_settings import problem
 from .library_parts import sheet
 from .parts import tag
@@ -22,7 +22,7 @@ NUMBERS = ("users", "documents", "pages", "latency", "examples")
 DEFAULTS = {"users": "20", "data": "internal", "languages": "en", "hardware": "this"}
 
 
-@ui.page("/advise")
+@page("/advise")
 async def show() -> None:
     """The screen; it needs no model and no network."""
     sheet("tools")

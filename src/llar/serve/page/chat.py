@@ -6,25 +6,26 @@ from typing import Any
 
 from nicegui import ui
 
+from ...errors import ModelError
 from ..asks import Ask
 from ..threads import in_thread
 from ..turns import Conversation, Turn
 from .chat_list import ConversationList
 from .chat_turn import TurnView, follow
 from .document_view import passage_dialog
-from .frame import Screen, frame
+from .frame import Screen, frame, page
 from .parts import icon, icon_button, tag
 
 _AT_ONCE = 20  # turns shown of a long conversation, until more are asked for
 
 
-@ui.page("/chat")
+@page("/chat")
 async def new() -> None:
     """A new conversation."""
     await _show(None)
 
 
-@ui.page("/chat/{conversation}")
+@page("/chat/{conversation}")
 async def show(conversation: str) -> None:
     """One of the user's conversations."""
     await _show(conversation)
@@ -105,6 +106,7 @@ class Chat:
     async def _show_asked(self, ask: Ask, instead_of: int | None) -> None:
         if instead_of is None:
             self._box.value = ""
+            ui.run_javascript("llarDraft(true)")
         else:
             for view in [v for v in self._views if v.turn.id >= instead_of]:
                 self._views.remove(view)
@@ -126,6 +128,7 @@ class Chat:
 
     async def _connected(self, running: Ask | None) -> None:
         """The page is there: go to the end of it, and on with an answer being written."""
+        ui.run_javascript("llarDraft()")
         if self._views:
             ui.run_javascript("llarFollow(true)")
         if running is not None:
@@ -179,9 +182,18 @@ class Chat:
                 tag("p", self._say("promise"), "l-quiet")
             elif len(self._collection.options) > 1:
                 tag("p", self._say("promise_plain"), "l-quiet")
+            elif not self.screen.is_admin:
+                tag("p", self._say("no_access"), "l-quiet")
             else:
                 tag("p", self._say("no_collections"), "l-quiet")
                 ui.link(self._say("to_library"), "/library")
+            if self._model.value in self._missing:
+                tag(
+                    "p",
+                    self._say("no_model", model=self._named(self._model.value)),
+                    "l-notice l-warn",
+                )
+                ui.link(self._say("to_models"), "/models")
 
     def _opener(self) -> None:
         """On a phone, the conversations are opened by a button."""
@@ -204,6 +216,7 @@ class Chat:
         model = latest.model if latest and latest.model in models else state.config.chat_model
         if model not in models:
             models = [model, *models]
+        self._missing = await in_thread(self._not_installed, models)
         with tag("div", classes="l-composer"):
             with tag("div", classes="l-composer-box"):
                 self._box = ui.textarea(placeholder=say("ask")).classes("l-grow")
@@ -222,14 +235,28 @@ class Chat:
             with tag("div", classes="l-composer-options"):
                 options = {name: name for name in names} | {"": say("without")}
                 self._collection = ui.select(options, label=say("collection"), value=collection)
-                self._model = ui.select({m: m.partition(":")[2] or m for m in models})
+                self._model = ui.select({m: self._named(m) for m in models})
                 self._model.props["label"] = say("model")
                 self._model.value = model
                 for choice in (self._collection, self._model):
                     choice.props("outlined dense options-dense").classes("l-choose")
-                self._collection.on_value_change(self._show_empty)
+                    choice.on_value_change(self._show_empty)
             tag("p", say("hint"), "l-hint l-quiet")
             self._state = tag("div", classes="l-unseen", props="role=status")
+
+    def _named(self, model: str) -> str:
+        """A model without what runs it."""
+        return model.partition(":")[2] or model
+
+    def _not_installed(self, models: list[str]) -> set[str]:
+        """Those that were named in a setting or an earlier conversation, but are not here."""
+        found = set()
+        for model in models:
+            try:
+                self.screen.state.engines.chat(model)
+            except ModelError:
+                found.add(model)
+        return found
 
     def _end(self) -> None:
         if self._running is not None:

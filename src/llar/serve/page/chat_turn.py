@@ -14,6 +14,7 @@ from ..threads import in_thread
 from ..turns import Turn, Verdict
 from . import chat_answer
 from .frame import Screen
+from .library_parts import number
 from .parts import icon, icon_button, tag
 
 _PAUSE = 0.08  # seconds between two changes of the page
@@ -135,7 +136,7 @@ class TurnView:
             tag("span", classes="l-grow")
             seconds = turn.answer.get("seconds")
             if seconds is not None:
-                text = say("seconds", seconds=f"{seconds:.1f}")
+                text = say("seconds", seconds=number(seconds, self._chat.screen.language, 1))
                 name = turn.model.partition(":")[2] or turn.model
                 tag("span", f"{name} · {text}", "l-quiet l-small l-number")
         self._comment = tag("div")

@@ -16,13 +16,14 @@ from ..request import identity_of, state_of
 from ..threads import in_thread
 from .document_text import Part
 from .document_view import Shown, View, load
-from .frame import Screen, frame
+from .frame import Screen, frame, page
+from .library_parts import day, size
 from .parts import document_address, icon, tag
 
 _PIECE = 1 << 18
 
 
-@ui.page("/document/{collection}/{document}")
+@page("/document/{collection}/{document}")
 async def show(
     collection: str,
     document: int,
@@ -82,7 +83,7 @@ def _pieces(file: Original) -> Iterator[bytes]:
 
 def _refused(error: LlarError) -> Response:
     missing = isinstance(error, NotThere | UnknownCollection | DocumentError)
-    return Response(str(error), 404 if missing else 400, media_type="text/plain; charset=utf-8")
+    return Response(error.message, 404 if missing else 400, media_type="text/plain; charset=utf-8")
 
 
 def _about(screen: Screen, shown: Shown) -> None:
@@ -91,11 +92,11 @@ def _about(screen: Screen, shown: Shown) -> None:
         "collection": shown.collection,
         "title": document.title,
         "author": document.author,
-        "created": _day(document.created),
-        "modified": _day(document.modified),
+        "created": day(document.created, screen.language),
+        "modified": day(document.modified, screen.language),
         "language": document.language,
         "format": row.format,
-        "size": _size(row.size),
+        "size": size(row.size, screen.language),
         "pages": str(len(document.pages)) if document.pages else None,
         **{k: str(v) for k, v in row.metadata.items()},
     }
@@ -121,16 +122,3 @@ def _about(screen: Screen, shown: Shown) -> None:
 _KNOWN = frozenset({
     "collection", "title", "author", "created", "modified", "language", "format", "size", "pages",
 })  # fmt: skip
-
-
-def _day(moment: str | None) -> str | None:
-    """The date of an ISO 8601 moment."""
-    return moment[:10] if moment else None
-
-
-def _size(count: int) -> str:
-    """Bytes as people read them: "1.4 MB"."""
-    size, units = float(count), ["B", "kB", "MB", "GB"]
-    while size >= 1000 and len(units) > 1:
-        size, units = size / 1000, units[1:]
-    return f"{size:.0f} B" if units[0] == "B" else f"{size:.1f} {units[0]}"

@@ -129,6 +129,8 @@ class View:
         self._number.text = say(text, page=shown.part.number, pages=len(shown.parts))
         self._previous.set_enabled(place > 0)
         self._next.set_enabled(place < len(shown.parts) - 1)
+        for button in (self._previous, self._next):
+            button.set_visibility(len(shown.parts) > 1)
         pictured = can_show(shown.document)
         boxes, problem = await self._boxes() if pictured else ([], "")
         self._body.clear()

@@ -17,7 +17,7 @@ from . import evaluation_compare, evaluation_run, evaluation_set
 from .evaluation_parts import main_first, measure_name
 from .evaluation_sets import merged, taken_in
 from .evaluation_start import Start
-from .frame import Screen, frame
+from .frame import Screen, frame, page
 from .library_jobs import Jobs
 from .library_parts import answered, asking, confirmed, day, empty, number, sheet, tag
 
@@ -27,7 +27,7 @@ SHOWN = 3  # figures of a run in the list
 RUNS = 200
 
 
-@ui.page("/evaluation")
+@page("/evaluation")
 async def show(collection: str = "") -> None:
     """The screen; `collection` is the one that is evaluated."""
     for name in ("library", "lab", "evaluation"):
@@ -36,7 +36,7 @@ async def show(collection: str = "") -> None:
         names = await in_thread(_editable, screen)
         tag("p", screen.say("lead"), "k-lead")
         if not names:
-            empty("fact_check", screen.say("empty"), screen.say("empty_about"))
+            empty("fact_check", screen.say("empty"), screen.say("empty_about"), screen.language)
             return
         view = _Evaluation(screen, names, collection if collection in names else names[0])
         await view.refresh()
@@ -297,7 +297,7 @@ class _Evaluation:
                 ui.link(row.id, f"/evaluation/run/{row.id}")
             tag("td", say(f"kind_{row.kind}") if row.kind in ("retrieval", "answers") else row.kind)
             tag("td", row.questions_set)
-            tag("td", day(row.started), "l-number k-nowrap")
+            tag("td", day(row.started, language), "l-number k-nowrap")
             tag("td", number(row.questions, language) if row.finished else "", "k-num")
             with tag("td"), tag("div", style="l-number k-figures-short"):
                 if row.finished is None:

@@ -18,7 +18,7 @@ from .evaluation_parts import (
     measure_name,
     verdict,
 )
-from .frame import Screen, frame
+from .frame import Screen, frame, page
 from .library_parts import number, sheet, tag
 
 SHOWN = 8  # measures compared at first sight
@@ -26,7 +26,7 @@ DRAWN = 4
 MOVED = 20
 
 
-@ui.page("/evaluation/compare")
+@page("/evaluation/compare")
 async def show(a: str, b: str, measure: str = "") -> None:
     """The screen; differences are B less A, `measure` is the one that questions are ranked by."""
     sheet("library")

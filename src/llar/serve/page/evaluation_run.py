@@ -11,7 +11,7 @@ from ...evaluate.runs import Result
 from ..runs import RunShown
 from ..threads import in_thread
 from .evaluation_parts import figures_table, main_first, measure_name
-from .frame import Screen, frame
+from .frame import Screen, frame, page
 from .library_parts import asking, confirmed, day, duration, number, pager, sheet, tag
 
 PAGE = 50
@@ -19,7 +19,7 @@ COLUMNS = 4  # measures in the table of questions
 _ASKED = ("settings", "models", "versions", "machine", "data", "source", "measured", "overhead")
 
 
-@ui.page("/evaluation/run/{run_id}")
+@page("/evaluation/run/{run_id}")
 async def show(run_id: str) -> None:
     """The screen."""
     sheet("library")
@@ -52,7 +52,7 @@ class _Run:
             say(f"kind_{row.kind}") if row.kind in ("retrieval", "answers") else row.kind,
             f"{row.collection} / {row.questions_set}",
             say("n_questions", count=number(row.questions, language)),
-            day(row.started),
+            day(row.started, language),
             row.user or say("command_line"),
         ]
         seconds = sum(r.seconds for r in found.results)

@@ -12,7 +12,7 @@ from ...evaluate.places import Place, Places, locate
 from ...evaluate.questions import UNANSWERABLE, Question
 from ..threads import in_thread
 from .evaluation_sets import Mark, as_unanswerable, decided, unknown, written
-from .frame import Screen, frame
+from .frame import Screen, frame, page
 from .library_parts import answered, asking, number, pager, sheet, tag
 from .parts import document_address
 
@@ -21,7 +21,7 @@ AROUND = 240  # characters of the document shown on both sides of a place
 _SHOWS = ("open", "all", "kept")
 
 
-@ui.page("/evaluation/set/{collection}/{name}")
+@page("/evaluation/set/{collection}/{name}")
 async def show(collection: str, name: str) -> None:
     """The screen."""
     sheet("library")

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import nicegui
 from fastapi import FastAPI
-from nicegui import context, ui
+from fastapi.exceptions import RequestValidationError
+from nicegui import Client, context, ui
 from nicegui.storage import Storage
 from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from ...errors import Forbidden, LlarError, NotSignedIn, NotThere, UnknownCollection
 from ..request import state_of
 from ..state import State, server_dir
 from ..who import Identity
-from . import header, look
+from . import header, look, problems, sockets
 from .parts import tag
 from .words import Say, words
 
 _NOT_FOUND = (NotThere, UnknownCollection)
+_AWAY = 30.0  # seconds a browser may be away and find its page as it was; then it loads it anew
+_PATIENCE = 30.0  # seconds a screen may take on a busy machine
 
 
 @dataclass(slots=True)
@@ -47,26 +52,26 @@ class Screen:
             raise NotSignedIn("sign in first")
         return self.state.accounts.still(identity)
 
-    def notify_error(self, error: Exception) -> None:
-        """Show what went wrong and how to fix it until it is closed.
+    @property
+    def is_admin(self) -> bool:
+        """Whether an administrator was looking when the screen was built."""
+        identity: Identity | None = self.request.scope.get("llar.identity")
+        return identity is not None and identity.is_admin
 
-        An error that is not ours is only named: its text is for the log.
-        """
-        say = words("frame", self.language)
+    def notify_error(self, error: Exception) -> None:
+        """Show what went wrong and how to fix it until it is closed."""
         if isinstance(error, NotSignedIn):
             ui.navigate.to("/login")
             return
-        message, fix = say("broken"), None
-        if isinstance(error, LlarError):
-            message, fix = error.message, error.fix
+        message, detail, fix = problems.said(error, self.language, admin=self.is_admin)
         ui.notify(
             message,
-            caption=fix,
+            caption=" · ".join(filter(None, (detail, fix))),
             type="negative",
             multi_line=True,
             timeout=0,
             position="top",
-            close_button=say("close"),
+            close_button=words("frame", self.language)("close"),
             classes="l-error",
         )
 
@@ -80,9 +85,13 @@ def mount(app: FastAPI, pages: Sequence[str]) -> None:
     nicegui.app.state.metrics = app.state.metrics
     Storage.path = server_dir(state.config) / "page"  # never used, but never in the current folder
     look.install()
+    sockets.install()
     logging.getLogger("nicegui").addFilter(_not_ours)
+    nicegui.app.add_exception_handler(404, _nothing_here)
+    nicegui.app.add_exception_handler(RequestValidationError, _nothing_here)
+    nicegui.app.on_page_exception(_broken)
 
-    @ui.page("/")
+    @page("/")
     def home() -> None:
         ui.navigate.to("/chat")
 
@@ -92,7 +101,13 @@ def mount(app: FastAPI, pages: Sequence[str]) -> None:
         favicon=Path(__file__).parent / "style" / "favicon.svg",
         show_welcome_message=False,
         tailwind=False,
+        reconnect_timeout=_AWAY,
     )
+
+
+def page(path: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Makes a function the screen at an address."""
+    return ui.page(path, response_timeout=_PATIENCE)
 
 
 @contextmanager
@@ -117,7 +132,7 @@ def frame(active: str, *, heading: bool = True) -> Iterator[Screen]:
             _problem(screen, error)
 
 
-def _problem(screen: Screen, error: LlarError) -> None:
+def _problem(screen: Screen, error: Exception) -> None:
     """The content of a screen that cannot be shown."""
     if isinstance(error, NotSignedIn):
         ui.navigate.to("/login")
@@ -128,10 +143,29 @@ def _problem(screen: Screen, error: LlarError) -> None:
     with ui.element("section").classes("l-problem").props("role=alert"):
         ui.icon("error_outline").props("aria-hidden=true")
         with ui.element("div"):
-            ui.label(error.message)
-            if error.fix:
-                tag("code", error.fix)
+            message, detail, fix = problems.said(error, screen.language, admin=screen.is_admin)
+            ui.label(message)
+            if detail:
+                tag("p", detail, "l-small")
+            if fix:
+                tag("code", fix)
     ui.link(words("frame", screen.language)("back"), "/chat")
+
+
+async def _nothing_here(request: Request, error: Exception) -> Response:
+    """The answer for an address of no screen: a page for people, JSON for programs."""
+    if "text/html" not in request.headers.get("accept", ""):
+        return JSONResponse({"detail": "Not Found"}, 404)
+    with Client(ui.page(""), request=request) as client, frame("problems", heading=False) as screen:
+        tag("p", screen.say("nothing_here"), "l-problem")
+        ui.link(words("frame", screen.language)("back"), "/chat")
+    return client.build_response(request, 404)
+
+
+def _broken(error: Exception) -> None:
+    """The content of a screen that failed where nobody expected it."""
+    with frame("problems", heading=False) as screen:
+        _problem(screen, error)
 
 
 def _not_ours(record: logging.LogRecord) -> bool:

@@ -10,7 +10,7 @@ from nicegui import ui
 from ...inside import map_html
 from ...inside.tokens import installed
 from ..threads import in_thread
-from .frame import frame
+from .frame import frame, page
 from .inside_meaning import Meaning
 from .inside_methods import Methods
 from .inside_next import NextToken
@@ -37,7 +37,7 @@ class Tab(Protocol):
     async def show(self) -> None: ...
 
 
-@ui.page("/inside")
+@page("/inside")
 async def show(tab: str = "tokens") -> None:
     """The screen. `tab` is one of ICONS; any other opens the first."""
     sheet("tools")

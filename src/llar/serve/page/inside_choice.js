@@ -26,7 +26,7 @@ export default {
           </td>
           <td class="t-figure">{{ share(r.before) }}</td>
           <td class="t-figure t-strong">{{ r.kept ? share(r.after) : '–' }}</td>
-          <td class="t-kept"><span :class="r.kept ? 't-yes' : 't-no'">{{ r.kept ? '✓ ' + names.yes : '✗ ' + names.no }}</span></td>
+          <td class="t-kept"><span :class="r.kept ? 't-yes' : 't-no'">{{ r.kept ? '✓ ' : '✗ ' }}<span class="t-word">{{ r.kept ? names.yes : names.no }}</span></span></td>
         </tr>
       </tbody>
     </table>`,

@@ -32,7 +32,7 @@ class NextToken:
                 self._text.props(f"outlined autogrow debounce=200 maxlength={LONGEST_TEXT}")
                 self._text.props("data-part=next-text").on_value_change(self._latest.ask)
                 self._model = choose_model(models, screen.state.config, say, self._latest.ask)
-                self._sliders = Sliders(say, self._latest.ask)
+                self._sliders = Sliders(screen, self._latest.ask)
             with ui.element("div").classes("t-answer t-card"):
                 self._problem = ui.label().classes("t-problem").props("role=alert")
                 self._facts = ui.label().classes("t-facts").props("role=status data-part=facts")

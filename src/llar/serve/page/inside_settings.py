@@ -12,6 +12,8 @@ from ...config import Config
 from ...errors import LlarError
 from ...inside.decoding import Settings
 from ...models.store import Store
+from .frame import Screen
+from .library_parts import number
 from .words import Say
 
 __all__ = ["Sliders", "choose_model", "model_names", "problem"]
@@ -36,15 +38,19 @@ class Slider(ui.slider):
 class Sliders:
     """Temperature, top-k, top-p and min-p."""
 
-    def __init__(self, say: Say, changed: Changed) -> None:
-        self._say = say
+    def __init__(self, screen: Screen, changed: Changed) -> None:
+        self._say, self._language = screen.say, screen.language
         self._changed = changed
         self._sliders: dict[str, Slider] = {}
         self._shown: dict[str, ui.label] = {}
-        with ui.element("div").classes("t-sliders").props(f'role=group aria-label="{say("how")}"'):
+        with (
+            ui.element("div")
+            .classes("t-sliders")
+            .props(f'role=group aria-label="{self._say("how")}"')
+        ):
             for name, (least, most, step, off) in RANGES.items():
                 self._add(name, least, most, step, off)
-            reset = ui.button(say("reset"), icon="restart_alt", on_click=self._reset)
+            reset = ui.button(self._say("reset"), icon="restart_alt", on_click=self._reset)
             reset.props("flat dense no-caps").classes("t-reset")
 
     @property
@@ -82,7 +88,7 @@ class Sliders:
         for name, slider in self._sliders.items():
             value = float(slider.value or 0)
             off = value == RANGES[name][3] and name != "temperature"
-            text = f"{value:.0f}" if name == "top_k" else f"{value:.2f}"
+            text = number(value, self._language, 0 if name == "top_k" else 2)
             self._shown[name].text = self._say("off") if off else text
 
 

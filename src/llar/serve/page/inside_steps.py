@@ -63,6 +63,7 @@ class StepByStep:
         self._tree: Tree | None = None
         self._told: Look | None = None
         self._busy = False
+        self._anew = False
         self._random = random.Random()  # noqa: S311 - it draws words
         say = screen.say
         with ui.element("section").classes("t-two"):
@@ -74,7 +75,7 @@ class StepByStep:
                 )
                 self._model = choose_model(models, screen.state.config, say, self._begin)
                 ui.button(say("begin"), icon="play_arrow", on_click=self._begin).props("unelevated")
-                self._sliders = Sliders(say, self._again)
+                self._sliders = Sliders(screen, self._again)
             with ui.element("div").classes("t-answer t-card"):
                 self._problem = ui.label().classes("t-problem").props("role=alert")
                 tag("h2", say("so_far"), "t-head")
@@ -105,7 +106,7 @@ class StepByStep:
             await self._begin()
 
     async def _begin(self) -> None:
-        self._tree = None
+        self._anew = True  # also while the model is busy: then it begins after that
         await self._do()
 
     async def _again(self) -> None:
@@ -146,6 +147,8 @@ class StepByStep:
             return
         self._screen.identity()
         self._busy = True
+        if self._anew:
+            self._tree, self._anew = None, False
         name, text, settings = self._model.value, self._text.value or "", self._sliders.settings
         error: LlarError | None = None
         try:
@@ -157,7 +160,7 @@ class StepByStep:
         if self._choice.is_deleted:
             return
         self._show(error)
-        if self._sliders.settings != settings:  # moved meanwhile
+        if self._anew or self._sliders.settings != settings:  # asked or moved meanwhile
             await self._do()
 
     def _step(

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from nicegui import ui
 
 from ...collection import Collection
-from ...errors import LlarError
+from ...errors import LlarError, QueryError
 from ...records import Step
 from ..threads import in_thread
-from .frame import Screen, frame
+from .frame import Screen, frame, page
 from .lab_form import Form, described, explain_steps
 from .lab_look import (
     Column,
@@ -29,8 +29,10 @@ from .lab_prompt import budget, evidence, messages
 from .lab_ranks import Titled, ranks, where
 from .library_parts import asking, copy_button, empty, milliseconds, number, sheet, tag
 
+LONGEST = 32_000  # characters of a question
 
-@ui.page("/lab")
+
+@page("/lab")
 async def show(collection: str = "") -> None:
     """The screen; `collection` is the one to begin with."""
     sheet("library")
@@ -38,7 +40,7 @@ async def show(collection: str = "") -> None:
     with frame("lab") as screen:
         names = await in_thread(screen.state.library.names, screen.identity())
         if not names:
-            empty("manage_search", screen.say("empty"), screen.say("empty_about"))
+            empty("manage_search", screen.say("empty"), screen.say("empty_about"), screen.language)
             return
         models = await in_thread(screen.state.engines.names)
         _Lab(screen, names, models, collection if collection in names else names[0])
@@ -59,6 +61,7 @@ class _Lab:
             self._collection = ui.select(list(names), label=self._say("collection"), value=chosen)
             self._collection.props("outlined").classes("k-collection")
             self._question = ui.input(self._say("question")).props("outlined autofocus")
+            self._question.props(f"maxlength={LONGEST}")
             self._question.classes("k-question")
             self._go = ui.button(self._say("search"), icon="search").props("unelevated type=submit")
         self._settings()
@@ -98,6 +101,8 @@ class _Lab:
     async def _search(self) -> None:
         """Search by the settings chosen and show how."""
         say, question = self._say, str(self._question.value or "")
+        if len(question) > LONGEST:  # a browser does not send that, a program may
+            raise QueryError(f"a question has up to {LONGEST} characters, this has {len(question)}")
         identity = self._screen.identity()
         library = self._screen.state.library
         name = str(self._collection.value)

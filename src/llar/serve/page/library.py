@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from nicegui import ui
 
-from ...errors import UnknownCollection
+from ...errors import CollectionError, UnknownCollection
+from ...index.database import collection_path
 from ..library import About
 from ..threads import in_thread
 from . import library_collection, library_document
-from .frame import Screen, frame
+from .frame import Screen, frame, page
 from .library_parts import answered, asking, empty, number, sheet, size, tag
 
 __all__ = ["library_collection", "library_document", "show"]  # they register their screens
 
 
-@ui.page("/library")
+@page("/library")
 async def show() -> None:
     """The screen."""
     sheet("library")
@@ -71,13 +72,32 @@ def languages(screen: Screen, about: About) -> str:
 async def _make(screen: Screen) -> None:
     """Ask for a name and make the collection."""
     say = screen.say
+    taken = set(await in_thread(screen.state.library.names, screen.identity()))
+
+    def typed(value: str | None) -> str:
+        return (value or "").strip()
+
+    def checked(value: str | None) -> str | None:
+        if typed(value) in taken:
+            return say("name_taken")
+        try:
+            collection_path(screen.state.config, typed(value))
+        except CollectionError:
+            return say("name_wrong")
+        return None
+
     with asking(say("new")) as dialog, tag("form", style="k-section") as form:
-        name = ui.input(say("name")).props("outlined autofocus maxlength=64")
-        name.props["hint"] = say("name_hint")
+        name = ui.input(say("name"), validation=checked).props("outlined autofocus maxlength=64")
+        name.without_auto_validation().props["hint"] = say("name_hint")
         with tag("div", style="k-actions"):
             ui.button(say("cancel"), on_click=lambda: dialog.submit(None)).props("flat")
             ui.button(say("make")).props("unelevated type=submit")
-        form.on("submit.prevent", lambda: dialog.submit(str(name.value or "").strip()))
+
+        def made() -> None:
+            if name.validate():
+                dialog.submit(typed(name.value))
+
+        form.on("submit.prevent", made)
     answer = await answered(dialog)
     if answer:
         await in_thread(screen.state.library.create, screen.identity(), answer)

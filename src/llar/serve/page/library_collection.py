@@ -7,10 +7,11 @@ from nicegui import ui
 from ..documents_of import Row
 from ..library import About
 from ..threads import in_thread
-from .frame import Screen, frame
+from .frame import Screen, frame, page
 from .library_jobs import Jobs
 from .library_parts import confirmed, day, number, pager, sheet, size, tag
 from .library_upload import uploads
+from .problems import unreadable
 
 PAGE = 50  # documents on one page
 _COLUMNS = {  # order -> whether it is a number
@@ -18,7 +19,7 @@ _COLUMNS = {  # order -> whether it is a number
 }  # fmt: skip
 
 
-@ui.page("/library/{name}")
+@page("/library/{name}")
 async def show(name: str) -> None:
     """The screen."""
     sheet("library")
@@ -188,7 +189,7 @@ class _Collection:
             tag("td", row.format, "k-col-format")
             tag("td", number(row.chunks, language), "k-col-chunks k-num")
             tag("td", size(row.size, language), "k-col-size k-num")
-            tag("td", day(row.added), "k-col-added l-number")
+            tag("td", day(row.added, language), "k-col-added l-number")
 
     def _marks(self, row: Row) -> None:
         """What is worth knowing of a document at a glance."""
@@ -311,7 +312,8 @@ class _Collection:
             for name, why, when in rows:
                 with tag("li"):
                     tag("strong", name)
-                    tag("span", f"{why} ({day(when)})")
+                    said = f"{unreadable(why, self._language)} ({day(when, self._language)})"
+                    tag("span", said)
 
 
 def lost_of(screen: Screen, row: Row) -> str:

@@ -15,7 +15,7 @@ from ...index.filters import RESERVED, parse_value
 from ...records import Chunk, Document, MetadataValue
 from ..documents_of import Row
 from ..threads import in_thread
-from .frame import Screen, frame
+from .frame import Screen, frame, page
 from .library_collection import lost_of
 from .library_jobs import Jobs
 from .library_parts import confirmed, day, number, pager, sheet, size, tag
@@ -25,7 +25,7 @@ PAGE = 25  # passages on one page
 _SPACE = 200  # characters of text outside of passages that are shown
 
 
-@ui.page("/library/{name}/{document:int}")
+@page("/library/{name}/{document:int}")
 async def show(name: str, document: int, chunk: int = 0) -> None:
     """The screen; `chunk` is the id of a passage to begin at."""
     sheet("library")
@@ -129,8 +129,8 @@ class _View:
             "pages": number(row.pages, language) if row.pages else "",
             "language": row.language or "",
             "author": row.author or "",
-            "date": day(row.date),
-            "added": day(row.added),
+            "date": day(row.date, language),
+            "added": day(row.added, language),
             "copies_of": ", ".join(row.copies),
         }
         with tag("dl", style="k-facts"):

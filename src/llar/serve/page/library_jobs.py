@@ -12,6 +12,7 @@ from ..job_records import Job, JobFile
 from ..threads import in_thread
 from .frame import Screen
 from .library_parts import day, duration, number, pager, size, tag
+from .problems import unreadable
 from .words import words
 
 RECENT = timedelta(minutes=10)  # how long finished work is shown
@@ -148,7 +149,7 @@ class _View:
                 facts.append(say("time_left", time=duration(job.seconds_left, language)))
         else:
             facts.append(say("took", time=duration(job.seconds, language)))
-            facts.append(day(job.finished))
+            facts.append(day(job.finished, self._language))
         if job.failed:
             facts.append(say("failed_count", count=number(job.failed, language)))
         return facts
@@ -189,7 +190,7 @@ class _View:
                 for file in failed[:FAILED]:
                     with tag("li"):
                         tag("strong", file.name)
-                        tag("span", file.error)
+                        tag("span", unreadable(file.error, self._language))
             if len(failed) > FAILED:
                 tag("p", self._say("and_more", count=len(failed) - FAILED), "l-small")
             tag("p", self._say("failed_advice"), "l-quiet l-small")

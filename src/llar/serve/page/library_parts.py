@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -17,6 +17,7 @@ from .look import STYLE
 from .words import Say, words
 
 _GROUPS = {"en": ",", "es": ".", "ca": ".", "hu": " "}
+_DATE = {"en": "%d %b %Y", "es": "%d/%m/%Y", "ca": "%d/%m/%Y", "hu": "%Y. %m. %d."}
 _POINT = {"en": ".", "es": ",", "ca": ",", "hu": ","}
 
 
@@ -79,9 +80,19 @@ def duration(seconds: float, language: str) -> str:
     return f"{number(whole // 3600, language)} h {whole % 3600 // 60} min"
 
 
-def day(stamp: str | None) -> str:
-    """Date and time of an ISO stamp without its seconds; "" where there is none."""
-    return (stamp or "")[:16].replace("T", " ")
+def day(stamp: str | None, language: str) -> str:
+    """Date and time of an ISO stamp as the language writes them, on the server's clock.
+
+    A date alone stays one; "" where there is none, and what is no ISO stamp is told as it is.
+    """
+    try:
+        when = datetime.fromisoformat(stamp or "")
+    except ValueError:
+        return stamp or ""
+    if when.tzinfo is not None:
+        when = when.astimezone()
+    date = when.strftime(_DATE[language])
+    return date if "T" not in (stamp or "") and len(stamp or "") <= 10 else f"{date} {when:%H:%M}"
 
 
 @contextmanager
@@ -121,9 +132,8 @@ def copy_button(text: str, say: Say, label: str) -> None:
     """A button that puts a text on the clipboard."""
     button = ui.button(icon="content_copy").props("flat round dense")
     button.props["aria-label"] = label
-    script = json.dumps(text).replace("</", "<\\/")
-    button.on("click", js_handler=f"() => navigator.clipboard.writeText({script})")
-    button.on("click", lambda: ui.notify(say("copied"), type="positive", position="top"))
+    button.props["data-text"], button.props["data-copied"] = text, say("copied")
+    button.on("click", js_handler="(e) => llarCopy(e.currentTarget)")
     with button:
         ui.tooltip(label).props("aria-hidden=true")
 
@@ -143,9 +153,11 @@ def pager(page: int, pages: int, language: str, turn: Callable[[int], Any], labe
         on.set_enabled(page < pages)
 
 
-def empty(icon: str, title: str, said: str) -> None:
-    """What stands where there is nothing yet."""
+def empty(icon: str, title: str, said: str, language: str = "") -> None:
+    """What stands where there is nothing yet; with a language, the way to the library."""
     with tag("div", style="k-empty"):
         ui.icon(icon).props("aria-hidden=true")
         tag("h2", title)
         tag("p", said, "l-quiet")
+        if language:
+            ui.link(words("chat", language)("to_library"), "/library")

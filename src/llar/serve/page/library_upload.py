@@ -12,8 +12,9 @@ from .frame import Screen
 from .library_parts import size, tag
 
 _TEXTS = (
-    "unreadable", "too_large", "signed_out", "no_server", "left_count", "time_left", "all_stored",
-    "failed_count", "waiting", "failed", "cancelled", "storing", "cancel", "retry", "dismiss",
+    "unreadable", "empty_file", "too_large", "signed_out", "no_server", "left_count", "time_left",
+    "all_stored", "failed_count", "waiting", "failed", "cancelled", "storing", "cancel", "retry",
+    "dismiss",
 )  # fmt: skip
 
 

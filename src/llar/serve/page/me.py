@@ -15,7 +15,7 @@ from ..who import Identity
 from .admin_keys import Keys
 from .admin_parts import cell, moment, note, table
 from .chat_answer import because
-from .frame import Screen, frame
+from .frame import Screen, frame, page
 from .library_parts import confirmed, number, sheet
 from .parts import icon_button, tag
 from .words import words
@@ -23,7 +23,7 @@ from .words import words
 MOST = 100_000  # conversations
 
 
-@ui.page("/me")
+@page("/me")
 async def show() -> None:
     """The screen."""
     sheet("tools")

@@ -8,7 +8,7 @@ from ...models import catalogue
 from ...models.store import Store
 from ..threads import in_thread
 from . import advise as _advise  # noqa: F401 - registers its screen, which is linked from here
-from .frame import frame
+from .frame import frame, page
 from .library_parts import sheet
 from .models_catalogue import Catalogue
 from .models_here import Installed
@@ -16,7 +16,7 @@ from .models_machine import show_machine
 from .models_pull import Pulls
 
 
-@ui.page("/models")
+@page("/models")
 async def show() -> None:
     """The screen. Everybody sees what there is; admins change it."""
     sheet("tools")

@@ -72,6 +72,9 @@ class LlarUploads {
     if (file.size > this.about.limit) {
       found.state = "failed";
       found.error = this.about.texts.too_large;
+    } else if (file.size === 0) {
+      found.state = "failed";
+      found.error = this.about.texts.empty_file;
     }
     this.files.push(found);
   }
@@ -189,7 +192,7 @@ class LlarUploads {
         if (found.request) found.request.abort(); else { found.state = "cancelled"; this.draw(); }
       });
     } else if (found.state === "failed" || found.state === "cancelled") {
-      if (found.file && found.file.size <= this.about.limit) {
+      if (found.file && found.file.size && found.file.size <= this.about.limit) {
         this.button(actions, texts.retry, found.name, () => { found.state = "waiting"; this.go(); });
       }
       this.button(actions, texts.dismiss, found.name, () => {

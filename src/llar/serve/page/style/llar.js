@@ -31,6 +31,17 @@ function llarFollow(always) {
   if (always || near) requestAnimationFrame(() => window.scrollTo(0, page.scrollHeight));
 }
 
+// Keep what is typed until it is asked: a page that is loaded anew shows it again.
+function llarDraft(asked) {
+  const box = document.querySelector(".l-composer textarea");
+  if (asked) return sessionStorage.removeItem("llar_draft");
+  box.addEventListener("input", () => sessionStorage.setItem("llar_draft", box.value));
+  const draft = sessionStorage.getItem("llar_draft");
+  if (!draft || box.value) return;
+  box.value = draft;
+  box.dispatchEvent(new Event("input"));
+}
+
 // Bring a marked passage into view, in each box that scrolls.
 function llarHere() {
   const show = () => {
