@@ -50,8 +50,8 @@ serve/__init__ serve/run serve/app serve/state serve/who serve/request serve/thr
 serve/metrics serve/observe serve/accounts/__init__ serve/accounts serve/audit serve/forget
 serve/engines/__init__ serve/engines/engine serve/engines serve/library serve/library_work
 serve/jobs serve/job_records serve/uploads serve/asks serve/history serve/api/__init__
-serve/api/chat serve/api serve/mcp/__init__ serve/mcp serve/page/__init__ serve/page/frame serve/page/chat
-serve/page serve cli
+serve/api/chat serve/api serve/mcp/__init__ serve/mcp serve/page/__init__ serve/page/frame
+serve/page/chat serve/page serve cli
 __main__
 """.split()  # noqa: SIM905
 

@@ -228,6 +228,7 @@ def test_it_needs_no_root_and_writes_nothing_but_its_home(tmp_path: Path) -> Non
             process.wait(30)
         assert process.returncode == 0, log.read_text()
         assert (data / "server" / "accounts.db").stat().st_uid == 10001
+        assert not [p for p in data.rglob("*") if p.stat().st_mode & 0o077]  # and shows nobody else
     finally:
         shutil.rmtree(data)
 

@@ -38,6 +38,7 @@ def run(config: Config) -> None:
 
     Raises ServeError where the address is taken or unsafe, or another server runs on this home.
     """
+    os.umask(0o077)  # what the server writes is for its user alone, collections too
     with _alone(config), _listening(config) as listening:
         state = State.open(config)
         try:
