@@ -34,9 +34,9 @@ test: $(VENV)/.dev models  ## run all tests
 check: $(VENV)/.dev models  ## all that CI checks: format, lint, types, layers, docs, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/python docs/generate.py --check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	@echo "mypy, beside the tests"; $(BIN)/mypy & types=$$!; \
+		$(BIN)/python -m pytest -n 2 --dist loadfile; tests=$$?; wait $$types && exit $$tests
 
 bench: $(VENV)/.dev models  ## measure, some hours; BENCH="search ingest" chooses scripts of bench/
 	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python bench/$$name.py || exit 1; done

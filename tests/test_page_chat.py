@@ -107,8 +107,9 @@ def night_pdf() -> bytes:
 def ask(page: Page, question: str) -> None:
     """Type a question and send it; wait until it is answered."""
     before = page.locator("article").count()
-    page.get_by_role("textbox", name="Your question").fill(question)
-    page.keyboard.press("Enter")
+    box = page.get_by_role("textbox", name="Your question")
+    box.fill(question)
+    box.press("Enter")
     expect(page.locator("article")).to_have_count(before + 1)
     expect(page.locator("article").last.locator(".l-actions")).to_be_visible()
 

@@ -21,8 +21,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import filelock
-
 from ..errors import ModelCorrupt, ModelError, ModelNotInstalled, PullError
 from . import catalogue
 from .catalogue import KINDS, Kind
@@ -178,6 +176,8 @@ class Store:
     @contextlib.contextmanager
     def lock(self, name: str, seconds: float) -> Iterator[None]:
         """Hold `name` for one process; a killed one lets go. Raises PullError after `seconds`."""
+        import filelock  # it loads asyncio and ssl
+
         lock = filelock.FileLock(self.partial / f"{name}.lock", timeout=seconds)
         try:
             with lock:
