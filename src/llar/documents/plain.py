@@ -76,7 +76,8 @@ def parse_csv(data: bytes, name: str) -> ParsedText:
 
 
 def _records(text: str, delimiter: str) -> Iterator[list[str]]:
-    csv.field_size_limit(len(text) + 1)  # the file's own size is already limited
+    # The limit is the whole process's, so it only grows; the file's own size is already limited.
+    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
     return csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
 
 
