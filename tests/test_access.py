@@ -35,6 +35,8 @@ from llar.models.interface import Embedder
 from llar.records import to_json
 from llar.retrieve.steps import STEPS
 
+pytestmark = pytest.mark.slow  # some seconds together
+
 EVA = Reader(frozenset({"user:eva", "group:library"}))
 HR = Reader(frozenset({"user:bob", "group:hr"}))
 SECRET = "xyzzy"  # stands in every secret word, and in nothing else
