@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from ..config import Config
 from ..errors import Conflict, LlarError, QueryError
@@ -233,7 +233,7 @@ class Asks:
                 turn.question, model=turn.model, history=said, progress=progress
             )
 
-        async with aclosing(_stream(events)) as stream:
+        async with aclosing(iterate(events)) as stream:
             async for event in stream:
                 if isinstance(event, Answer):
                     ask.answer = kept(event)
@@ -252,7 +252,7 @@ class Asks:
         ask.answer |= {"given": given, "of": len(before)}
         ask.tell("write")
         saved = time.monotonic()
-        async with aclosing(_stream(lambda: chat.stream(messages, options))) as stream:
+        async with aclosing(iterate(lambda: chat.stream(messages, options))) as stream:
             async for piece in stream:
                 ask.answer["text"] += piece.text
                 if piece.finish_reason:
@@ -261,11 +261,6 @@ class Asks:
                 if time.monotonic() - saved > _OFTEN:
                     await in_thread(self._history.keep, ask.turn, ask.answer)
                     saved = time.monotonic()
-
-
-def _stream(make: Callable[[], Iterator[Item]]) -> AsyncGenerator[Item, None]:
-    """What `iterate` gives, to be closed as soon as it is left: that stops the model."""
-    return cast("AsyncGenerator[Item, None]", iterate(make))
 
 
 def _fitting(chat: ChatModel, before: list[Turn], question: str) -> tuple[list[Message], int]:

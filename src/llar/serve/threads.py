@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ async def in_thread(function: Callable[..., Item], *args: Any, **kwargs: Any) ->
     )
 
 
-async def iterate(make: Callable[[], Iterator[Item]]) -> AsyncIterator[Item]:
+async def iterate(make: Callable[[], Iterator[Item]]) -> AsyncGenerator[Item, None]:
     """The items of the iterator that `make` makes, each taken in a thread.
 
     Where the consumer stops early or is cancelled, the iterator is closed, which stops a

@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlencode
 
 from pydantic import Field
@@ -130,7 +130,7 @@ async def answers(
             temperature=question.temperature,
         )
 
-    stream = cast("AsyncGenerator[Sentence | Answer, None]", iterate(begin))
+    stream = iterate(begin)
     try:
         async for event in stream:
             if isinstance(event, Answer):

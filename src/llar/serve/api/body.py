@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
 from fastapi.routing import APIRoute
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import from_json
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -16,7 +16,10 @@ from ...errors import BadRequest
 from ..threads import in_thread
 from .errors import Gone
 
-__all__ = ["Ask", "JsonObject", "JsonRoute"]
+__all__ = ["Ask", "Ids", "JsonObject", "JsonRoute", "Text"]
+
+Text = Annotated[str, Field(min_length=1)]
+Ids = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1)]  # a model's own
 
 LONG = 1 << 18  # bytes from which parsing would hold up other requests
 

@@ -18,7 +18,7 @@ from ...errors import BadRequest
 from ..request import identity_of, state_of
 from ..state import State
 from .answers import Completion, declared
-from .body import JsonRoute
+from .body import Ids, JsonRoute, Text
 from .chat_request import Sampling, StreamOptions
 from .choices import Body, Chunks, answer_of, chunks_of, from_engine, together
 from .models import chat_model
@@ -30,9 +30,6 @@ router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
 
 PATH = "/v1/completions"
 MOST_CHOICES = 64
-
-Text = Annotated[str, Field(min_length=1)]
-Ids = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1)]
 
 
 class CompletionRequest(Sampling):

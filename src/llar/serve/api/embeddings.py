@@ -23,7 +23,7 @@ from ..state import State
 from ..threads import in_thread
 from ..who import Identity
 from .answers import Embeddings, declared
-from .body import Ask, JsonRoute
+from .body import Ask, Ids, JsonRoute, Text
 from .models import unknown, usable
 from .sse import dump, while_connected
 from .tokenize import text_of
@@ -33,9 +33,6 @@ __all__ = ["router"]
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
 
 MOST = 2048  # texts in one request, as OpenAI has it
-
-Text = Annotated[str, Field(min_length=1)]
-Ids = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1)]
 
 
 class EmbeddingRequest(Ask):

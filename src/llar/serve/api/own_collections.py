@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 
@@ -196,7 +196,7 @@ async def _answers(
             post=body.post,
         )
 
-    stream = cast("AsyncGenerator[Sentence | Answer, None]", iterate(begin))
+    stream = iterate(begin)
     try:
         async for found in stream:
             if isinstance(found, Answer):

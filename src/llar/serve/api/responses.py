@@ -262,10 +262,9 @@ def _as_chat(body: ResponseRequest) -> ChatRequest:
             {"type": "function", "function": t.model_dump(exclude={"type"}, exclude_none=True)}
             for t in body.tools
         ]
-    choice = body.tool_choice
-    if isinstance(choice, NamedFunction):
-        choice = {"type": "function", "function": {"name": choice.name}}  # type: ignore[assignment]
-    given["tool_choice"] = choice
+    given["tool_choice"] = body.tool_choice
+    if isinstance(body.tool_choice, NamedFunction):
+        given["tool_choice"] = {"type": "function", "function": {"name": body.tool_choice.name}}
     form = body.text.format if body.text else None
     if isinstance(form, SchemaFormat):
         inner = form.model_dump(by_alias=True, exclude={"type"}, exclude_none=True)

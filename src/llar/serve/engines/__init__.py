@@ -321,7 +321,7 @@ class Engines:
         else:
             model = await in_thread(self.chat, name)
             chunks = iterate(lambda: plain.stream(model, path, body))
-        async with contextlib.aclosing(cast("Any", chunks)):
+        async with contextlib.aclosing(chunks):
             async for chunk in chunks:
                 if "model" in chunk:
                     chunk["model"] = name
