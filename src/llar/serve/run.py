@@ -38,8 +38,7 @@ def run(config: Config) -> None:
 
     Raises ServeError where the address is taken or unsafe, or another server runs on this home.
     """
-    os.umask(0o077)  # what the server writes is for its user alone, collections too
-    with _alone(config), _listening(config) as listening:
+    with _private(), _alone(config), _listening(config) as listening:
         state = State.open(config)
         try:
             for warning in (*check_start(config, state.accounts), *_missing(config)):
@@ -51,6 +50,16 @@ def run(config: Config) -> None:
         finally:
             state.close()
     click.echo("llar stopped", err=True)
+
+
+@contextmanager
+def _private() -> Iterator[None]:
+    """What the server writes is for its user alone, collections too."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 class _Server(uvicorn.Server):
