@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from ..config import Config
 from ..errors import InsideError, ModelCorrupt
 from ..models import gguf
+from ..models.llama_library import binding
 from ..models.store import Store
 from ..plan.shapes import safetensors_header
 
@@ -161,9 +162,7 @@ def _numbers(raw: bytes, kind: str, count: int) -> Numbers:
 
 def _dequantised(raw: bytes, kind: str, count: int) -> Numbers:
     """The numbers of a quantised type, by ggml."""
-    from xllamacpp import xllamacpp
-
-    library: Any = ctypes.CDLL(str(xllamacpp.__file__))
+    library: Any = ctypes.CDLL(str(binding().__file__))
     symbol = f"dequantize_row_{_GGML[kind]}"
     number = next(n for n, (name, _, _) in gguf.TYPES.items() if name == kind)
     block, size = gguf.TYPES[number][1:]

@@ -26,6 +26,7 @@ from typing import Any
 from ..errors import ConfigError, EngineError, ModelCorrupt
 from .gguf import Gguf
 from .gguf import read as read_gguf
+from .llama_library import binding
 from .llama_socket import LlamaSocket, host
 from .threads import free_cores
 
@@ -87,6 +88,9 @@ class Llama:
         with _uninterrupted():
             try:
                 server = [_start(settings)]
+            except EngineError:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
             except RuntimeError:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise EngineError(
@@ -118,8 +122,7 @@ def _uninterrupted() -> Iterator[None]:
 
 def _start(settings: Mapping[str, Any], verbosity: int = 0) -> Any:
     """xllamacpp's server; RuntimeError where it cannot start. Verbosity 1 prints errors, 0 none."""
-    import xllamacpp
-
+    xllamacpp = binding()
     params = xllamacpp.CommonParams()
     params.model.path = settings["model"]
     params.model_alias = {settings["name"]}  # answers would name the file

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import EngineError
 
-__all__ = ["Batch", "Settings", "free", "library", "quiet"]
+__all__ = ["Batch", "Settings", "binding", "free", "library", "quiet"]
 
 _DEFAULTS = (512, 2048, 512, 1)  # how llama.cpp's context settings begin, as llama.h has it
 
@@ -58,11 +58,19 @@ def _drop(level: int, text: bytes, data: int) -> None:
 _nothing = _Log(_drop)  # kept for ever: llama.cpp calls it until the process ends
 
 
+def binding() -> Any:
+    """xllamacpp's compiled module. Raises EngineError where a library that it needs is missing."""
+    try:
+        from xllamacpp import xllamacpp
+    except ImportError as e:
+        fix = "apt-get install libgomp1" if "libgomp" in str(e) else None
+        raise EngineError(f"llama.cpp cannot be loaded: {e}", fix=fix) from e
+    return xllamacpp
+
+
 @cache
 def library(name: str) -> Any:
     """The functions, for the model `name`. Raises EngineError for another layout than known."""
-    from xllamacpp import xllamacpp
-
     pointer, number, flag = ctypes.c_void_p, ctypes.c_int32, ctypes.c_bool
     floats = ctypes.POINTER(ctypes.c_float)
     functions: dict[str, tuple[Any, list[Any]]] = {
@@ -99,7 +107,7 @@ def library(name: str) -> Any:
         "llama_get_logits_ith": (floats, [pointer, number]),
         "llama_get_embeddings_ith": (floats, [pointer, number]),
     }  # fmt: skip
-    found = ctypes.CDLL(xllamacpp.__file__)
+    found = ctypes.CDLL(binding().__file__)
     try:
         for function, (result, arguments) in functions.items():
             entry = getattr(found, function)
