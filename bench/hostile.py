@@ -27,7 +27,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import make_hostile
-from hostile_check import BOUND_MB, Place, check_lines
+from hostile_check import Place, bound_mb, check_lines
 from make_hostile import CASES, Made, make, walk
 from watched import Ran
 
@@ -47,7 +47,7 @@ def main() -> None:
         folder = Path(scratch)
         real = _place(folder / "real", "ctranslate2:all-minilm-l6-v2")
         fake = _place(folder / "fake", "fake:hash")
-        print(f"bound {BOUND_MB} MB\n\n| case | files | indexed | one line each | s | peak MB |")
+        print(f"bound {bound_mb()} MB\n\n| case | files | indexed | one line each | s | peak MB |")
         print("|---|---|---|---|---|---|")
         everything = Made()
         for case in given.case or [*CASES, "malformed files"]:

@@ -15,21 +15,28 @@ from watched import Ran, run_llar
 from llar import Collection, load_config
 
 WORKERS = 2
-# Each parser may take 2,048 MiB of addresses; the command itself holds the model, the documents of
-# one batch and what is made of them.
-BOUND_MB = WORKERS * 2_048 + 1_024
+MEMORY_MB = 2_048  # of addresses, for each parser
+BESIDE_MB = 1_024  # what the command itself may hold: the model, one batch, what is made of it
 SEARCHED = 2_000  # good files looked up by their word, of more a sample
 
 
-class Place:
-    """A home and a temporary folder of their own."""
+def bound_mb(memory_mb: int = MEMORY_MB) -> int:
+    """What a command and its parsers may take together."""
+    return WORKERS * memory_mb + BESIDE_MB
 
-    def __init__(self, folder: Path, embedder: str, store: Path | None = None) -> None:
+
+class Place:
+    """A home and a temporary folder of their own; each parser may take `memory_mb` of addresses."""
+
+    def __init__(
+        self, folder: Path, embedder: str, store: Path | None = None, memory_mb: int = MEMORY_MB
+    ) -> None:
         self.home, self.scratch = folder / "home", folder / "tmp"
+        self.bound_mb = bound_mb(memory_mb)
         self.home.mkdir(parents=True)
         self.scratch.mkdir()
         (self.home / "llar.toml").write_text(
-            f'embedder = "{embedder}"\nparse_workers = {WORKERS}\n'
+            f'embedder = "{embedder}"\nparse_workers = {WORKERS}\nparse_memory_mb = {memory_mb}\n'
         )
         if store is not None:
             (self.home / "models").symlink_to(store, target_is_directory=True)
@@ -47,7 +54,7 @@ class Place:
         assert "Traceback" not in ran.err, ran.err[-3000:]
         assert list(self.scratch.iterdir()) == [], "something was left in the temporary folder"
         assert ran.left == (), f"processes were left: {ran.left}"
-        assert ran.peak_mb < BOUND_MB, f"{ran.peak_mb:.0f} MB; the bound is {BOUND_MB}"
+        assert ran.peak_mb < self.bound_mb, f"{ran.peak_mb:.0f} MB; the bound is {self.bound_mb}"
         return ran
 
     def add(self, collection: str, paths: Sequence[Path], made: Made) -> tuple[Ran, dict[str, Any]]:

@@ -104,11 +104,19 @@ def xml_bombs(folder: Path, made: Made) -> None:
     made.either.add(str(folder / "laughs.html"))
 
 
+def _packed(data: bytes, times: int) -> bytes:
+    """`data`, repeated, as zlib packs it; it is packed once."""
+    packer = zlib.compressobj(9, wbits=-15)
+    block = packer.compress(data) + packer.flush(zlib.Z_FULL_FLUSH)  # refers to nothing before it
+    check = 1
+    for _ in range(times):
+        check = zlib.adler32(data, check)
+    return b"\x78\xda" + block * times + packer.flush() + check.to_bytes(4, "big")
+
+
 def pdf_bombs(folder: Path, made: Made) -> None:
     """PDFs that unpack, recurse or claim without end."""
-    rows = b"0 0 m 9 9 l S\n" * (MIB // 14)
-    packer = zlib.compressobj(9)
-    packed = b"".join(packer.compress(rows) for _ in range(2048)) + packer.flush()
+    packed = _packed(b"0 0 m 9 9 l S\n" * (MIB // 14), 2_048)
     flate = b"/Filter /FlateDecode"
     twice = b"/Filter [/FlateDecode /FlateDecode]"
     files = {

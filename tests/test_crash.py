@@ -37,16 +37,16 @@ def config(home: Path) -> llar.Config:
 def test_killed_at_random_moments(
     config: llar.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twenty kills, under clocks that jump; the long form is bench/crash.py."""
+    """A dozen kills, under clocks that jump; the long form is bench/crash.py."""
     crashes = Crashes(config, tmp_path / "docs", seed=5, clock=jumping_clock(tmp_path))
-    for _ in range(4):
+    for _ in range(2):
         for what in ("add", "sync", "remove", "reembed"):
             crashes.round(what)
     crashes.round("add", told=1)  # random moments may all miss the middle; this one does not
     assert crashes.midway > 0
     with serve() as hub:
         use(hub, monkeypatch)
-        for _ in range(4):
+        for _ in range(3):
             crashes.pull_round(hub)
 
 

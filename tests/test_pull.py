@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -378,10 +379,26 @@ def test_what_an_earlier_try_left_does_not_get_in(
 def test_killed_at_any_moment_the_store_is_whole_and_the_pull_completes(
     hub: Hub, config: Config, store: Store
 ) -> None:
-    hub.pause = 0.01
-    for i in range(12):
+    hub.pause = 0.005
+
+    def come() -> int:
+        with contextlib.suppress(FileNotFoundError, IndexError):  # it goes on meanwhile
+            return parts(config)[0].stat().st_size
+        return 0
+
+    steps: tuple[Callable[[], object], ...] = (
+        lambda: hub.log,  # it has asked
+        lambda: come() > 0,
+        lambda: come() > 100_000,
+        lambda: come() > 300_000,
+        lambda: not parts(config),  # all has come and becomes a model
+        store.names,
+    )
+    for step in steps:
+        hub.log.clear()
         process = child(SOURCE)
-        time.sleep(0.25 + 0.06 * i)
+        while process.poll() is None and not (hub.log and step()):
+            time.sleep(0.001)
         process.kill()
         process.communicate()
         assert store.names() in ((), ("tiny",))

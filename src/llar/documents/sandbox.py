@@ -110,12 +110,12 @@ class Parsers:
         """Give every free child a path; whether there may be more paths than children."""
         while True:
             child = self._free_child()
-            if child is None:
+            if child is None and not self._may_start():
                 return True
             path = waiting.pop() if waiting else next(todo, None)
             if path is None:
                 return False
-            self._ask(child, Path(os.path.abspath(path)))
+            self._ask(child or self._start(), Path(os.path.abspath(path)))
 
     def _free_child(self) -> _Child | None:
         for child in [c for c in self._children if c.path is None]:
@@ -123,10 +123,11 @@ class Parsers:
             if child.starter.is_alive() and child.process.poll() is None:
                 return child
             self._end(child)
-        worked = time.monotonic() - (self._busy_since or 0.0)
-        if len(self._children) < min(self._most, 1 + int(worked / _NEXT_CHILD)):
-            return self._start()
         return None
+
+    def _may_start(self) -> bool:
+        worked = time.monotonic() - (self._busy_since or 0.0)
+        return len(self._children) < min(self._most, 1 + int(worked / _NEXT_CHILD))
 
     def _start(self) -> _Child:
         config = self._config

@@ -7,6 +7,7 @@ sockets, other programs, and writing to any file.
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import re
@@ -28,6 +29,7 @@ _OPEN_FILES = 128
 _WRITTEN = 512 << 20  # bytes; standard error, files in memory and the unpacked language model
 _PR_SET_PDEATHSIG = 1
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - only for files without a name
+_ROOM = 1 << 30  # bytes free there: the model unpacks to 66 MB, maybe in every child at once
 _TOO_LARGE = "needs more memory than parse_memory_mb allows"
 _NO_ROOM = re.compile("map segment|allocate memory")
 _MORE_MEMORY = "set parse_memory_mb higher in llar.toml or LLAR_PARSE_MEMORY_MB"
@@ -51,6 +53,10 @@ def main() -> None:
     _die_with(parent)
     set_limits(memory_mb)
     _prepare_scratch()
+    # What a parser makes lives until its file is done: looking through all of it again and again
+    # for cycles would be a third of the time of a large file.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
     sys.addaudithook(audit)
     send(replies, {})
     while (request := receive(requests, 1 << 20)) is not None:
@@ -132,16 +138,19 @@ def _prepare_scratch() -> None:
     """Find the language model, the only thing that needs a scratch file, a place for it.
 
     A file without a name in memory cannot outlive the process, so that kind stays allowed. Where
-    there is none, the model is loaded now, before writing is given up.
+    there is none, or little room (a container has 64 MB), the model is loaded now, before writing
+    is given up.
     """
     if hasattr(os, "O_TMPFILE"):
         try:
             os.close(os.open(_SHARED_MEMORY, os.O_TMPFILE | os.O_RDWR, 0o600))
+            there = os.statvfs(_SHARED_MEMORY)
         except OSError:
             pass  # no such file system here; loading at once works everywhere
         else:
-            tempfile.tempdir = _SHARED_MEMORY
-            return
+            if there.f_bavail * there.f_frsize >= _ROOM:
+                tempfile.tempdir = _SHARED_MEMORY
+                return
     from ..text.language import detect
 
     detect("What language is this sentence written in?")

@@ -19,7 +19,7 @@ from typing import Any
 
 from .. import chunks as chunking
 from ..config import Config
-from ..documents import load
+from ..documents import Parsers
 from ..errors import DocumentError, EmbedderMismatch, LlarError
 from ..models import open_embedder
 from ..models.interface import Embedder, EmbedderIdentity
@@ -245,14 +245,16 @@ class _Repair:
                 what = f"{len(numbers)} documents wait for the embedder"
                 self.done.append(f"not mended: {what}: {e.message}")
                 return
-            for number in numbers:
-                row = self.connection.execute(
-                    f"SELECT id, {DOCUMENT} FROM documents WHERE id = ?", (number,)
-                ).fetchone()
-                if row:  # else it was nameless and is gone
-                    seen = read_record(self.connection, row)
-                    document = self._truth(seen) if number in doubtful else seen.document
-                    self._passages(seen.id, document, embedder, spec)
+            with Parsers(self.config) as parsers:
+                for number in numbers:
+                    row = self.connection.execute(
+                        f"SELECT id, {DOCUMENT} FROM documents WHERE id = ?", (number,)
+                    ).fetchone()
+                    if row:  # else it was nameless and is gone
+                        seen = read_record(self.connection, row)
+                        again = number in doubtful
+                        document = self._truth(seen, parsers) if again else seen.document
+                        self._passages(seen.id, document, embedder, spec)
         self.done.append(f"made the passages of {len(numbers)} documents anew")
 
     def _passages(
@@ -269,16 +271,15 @@ class _Repair:
             connection.execute(f"DELETE FROM {table} WHERE document_id = ?", (number,))
         insert_passages(connection, number, document, chunks, vectors)
 
-    def _truth(self, seen: Examined) -> Document:
+    def _truth(self, seen: Examined, parsers: Parsers) -> Document:
         """The document as its file says, or as it is stored where the file is another now."""
         kept = seen.document
         nameable = re.fullmatch(r"[0-9a-f]{64}", kept.sha256) is not None
         for path in seen.paths:
             if not Path(path).is_file():
                 continue
-            try:
-                fresh = load(Path(path), self.config)
-            except DocumentError:
+            [(_, fresh)] = parsers.parse([Path(path)])
+            if isinstance(fresh, DocumentError):
                 continue  # no longer readable: what is stored is all there is
             if fresh.sha256 == kept.sha256 or not nameable:
                 self.done.append(f"read {path!r} again")

@@ -46,10 +46,11 @@ def pull(
     entry, tried = _resolve(what, name)
     short = entry.name if entry else check_name(name or _derive(tried[0]))
     store = Store(config.models_dir)
-    if short in store.names():
+    if short in store.names() and short not in store.unfinished():
         return _here(store, short, what)
     with disk(PullError), store.lock(short, config.lock_timeout):
-        if short in store.names():  # another process was faster
+        if short in store.names():  # another process was faster, or killed when it was done
+            store.clean(short)
             return _here(store, short, what)
         reasons: list[tuple[Source, PullError]] = []
         for source in tried:

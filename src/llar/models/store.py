@@ -169,8 +169,10 @@ class Store:
         root = self.folder / PARTIAL
         for folder in sorted(root.iterdir()) if root.is_dir() else []:
             if folder.is_dir() and not folder.name.endswith(".removed"):
-                files = [p for p in folder.rglob("*") if p.is_file()]
-                found[folder.name] = sum(p.stat().st_size for p in files)
+                found[folder.name] = 0
+                for path in folder.rglob("*"):
+                    with contextlib.suppress(FileNotFoundError):  # a pull goes on meanwhile
+                        found[folder.name] += path.stat().st_size if path.is_file() else 0
         return found
 
     @contextlib.contextmanager
