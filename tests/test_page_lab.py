@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import ast
 import json
-import os
 import shlex
-import subprocess
-import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 import pytest
 from browser import axe, browser, sideways
+from click.testing import CliRunner
 from playwright.sync_api import Browser, Page, expect
 from shelf import Shelf, shelf
 
 from llar.answer.prompt import build
+from llar.cli import cli
 from llar.collection import Collection
 from llar.config import load
 from llar.errors import QueryError
 from llar.models.interface import ChatModel
 from llar.records import Step
+from llar.retrieve import steps
 from llar.serve.page.lab_look import Settings, _places, changes, grouped, look
-from llar.serve.page.words import words
+from llar.serve.page.lab_steps import inner, options, score_name, told
+from llar.serve.page.words import texts, words
 
 __all__ = ["browser", "shelf"]
 
@@ -34,8 +39,7 @@ STEPS = Settings(k=5, query=(), post=("rerank:late",))
 
 def test_steps_inside_a_step_belong_to_it() -> None:
     names = ["prf", "words of the first passages", "single", "rerank", "late interaction"]
-    steps = [Step(name, 1.0) for name in names]
-    found = grouped(steps, ["prf", "single", "rerank"])
+    found = grouped([Step(name, 1.0) for name in names], ["prf", "single", "rerank"])
     assert [(t.step.name, [s.name for s in t.inner]) for t in found] == [
         ("prf", ["words of the first passages"]),
         ("single", []),
@@ -68,7 +72,78 @@ def test_too_many_passages_are_refused(k: int) -> None:
         Settings(k=k).check(load(env={}))
 
 
+# -- steps in the reader's language --------------------------------------------------------
+
+
+@cache
+def trees() -> list[ast.Module]:
+    """The code of retrieval."""
+    return [ast.parse(file.read_text()) for file in Path(steps.__file__).parent.rglob("*.py")]
+
+
+def on_record(call: str) -> set[str]:
+    """The texts that the code of retrieval calls `call` with, or puts under that name; what is
+    filled in stands as "{}"."""
+    found = set()
+    for tree in trees():
+        for node in ast.walk(tree):
+            part: ast.AST | None = None
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                part = node.args[0] if node.func.attr == call and node.args else None
+            if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+                stored = isinstance(node.ctx, ast.Store) and node.value.id == call
+                part = node.slice if stored else None
+            if isinstance(part, ast.Constant):
+                found.add(str(part.value))
+            if isinstance(part, ast.JoinedStr):
+                found.add("".join(str(getattr(p, "value", "")) if isinstance(p, ast.Constant)
+                                  else "{}" for p in part.values))  # fmt: skip
+    return found
+
+
+def test_every_step_has_a_name_and_a_line_in_every_language() -> None:
+    for kind, names in steps.STEPS.items():
+        for name in names:
+            key = f"{kind}_{name.replace('-', '_')}"
+            told = texts("lab")[f"does_{key}"]
+            assert told["en"] == steps.StepName(kind, name).about()  # as its code says it
+            assert len(set(told.values())) == 4, key
+            assert texts("lab")[f"step_{key}"]["en"] == name
+
+
+def test_every_step_inside_a_step_is_known() -> None:
+    found = on_record("step")
+    assert {"late interaction", "round {}"} <= found
+    for name in found:
+        text = name.replace("{}", "7")
+        assert inner(words("lab", "hu"), text) != text or text == "WordNet" or "cross-" in text
+        assert inner(words("lab", "en"), text) == text
+    assert inner(words("lab", "es"), "round 2") == "vuelta 2"
+    assert inner(words("lab", "ca"), "rerank:late") == "reordenar (rerank:late)"
+    assert inner(words("lab", "ca"), "another's step") == "another's step"
+
+
+def test_what_a_step_tells_is_named_in_every_language() -> None:
+    found = on_record("about") - {"hits", "words", "text", "vector", "variants"}  # own ways
+    assert len(found) > 30
+    for key in found:
+        assert f"told_{key.replace(' ', '_')}" in texts("lab"), key
+    say = words("lab", "es")
+    assert told(say, "new passages") == "pasajes nuevos"
+    assert (score_name(say, "dense"), score_name(say, "mmr")) == ("significado", "variedad (MMR)")
+    assert options(words("lab", "hu"), "post", ("order:edges",))["order:edges"] == (
+        "sorrend (order:edges)"
+    )
+
+
 # -- with a server -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def town(shelf: Shelf) -> Iterator[Collection]:
+    """The server's collection, opened here too: its model is loaded once."""
+    with Collection("town", config=shelf.config) as found:
+        yield found
 
 
 def asked(page: Page, question: str, language: str = "en") -> None:
@@ -99,14 +174,17 @@ def column(page: Page, title: str) -> list[tuple[int, str]]:
 
 @pytest.mark.slow
 def test_its_numbers_are_those_of_explain(
-    shelf: Shelf, browser: Browser, smollm: ChatModel
+    shelf: Shelf,
+    town: Collection,
+    browser: Browser,
+    smollm: ChatModel,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with Collection("town", config=shelf.config) as town:
-        found = town.explain(QUESTION, k=5, query="none", post="rerank:late")
-        fused = town.explain(QUESTION, k=5, query="none", post="none")
-        lexical = town.explain(QUESTION, k=5, mode="lexical", query="none", post="none")
-        dense = town.explain(QUESTION, k=5, mode="dense", query="none", post="none")
-        prompt = build(QUESTION, found.hits, smollm, town.config)
+    found = town.explain(QUESTION, k=5, query="none", post="rerank:late")
+    fused = town.explain(QUESTION, k=5, query="none", post="none")
+    lexical = town.explain(QUESTION, k=5, mode="lexical", query="none", post="none")
+    dense = town.explain(QUESTION, k=5, mode="dense", query="none", post="none")
+    prompt = build(QUESTION, found.hits, smollm, town.config)
     with shelf.visit(browser, "/lab?collection=town") as page:
         page.get_by_text("Settings", exact=True).first.click()
         page.get_by_label("Passages", exact=True).fill("5")
@@ -133,21 +211,16 @@ def test_its_numbers_are_those_of_explain(
         expect(page.locator(".k-passage mark").first).to_be_visible()
     words_ = shlex.split(command)
     assert words_[0] == "llar"
-    done = subprocess.run(
-        [sys.executable, "-m", *words_, "--json"],
-        env={**os.environ, "LLAR_HOME": str(shelf.config.home), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        check=True,
-    )
+    monkeypatch.setenv("LLAR_HOME", str(shelf.config.home))
+    done = CliRunner().invoke(cli, [*words_[1:], "--json"], catch_exceptions=False)
     said = json.loads(done.stdout)["hits"]
     assert [h["chunk_id"] for h in said] == [h.chunk_id for h in found.hits]
 
 
 @pytest.mark.slow
-def test_two_settings_beside_each_other(shelf: Shelf, browser: Browser) -> None:
-    with Collection("town", config=shelf.config) as town:
-        a = look(town, QUESTION, Settings.of(town.config))
-        b = look(town, QUESTION, replace(Settings.of(town.config), mode="lexical"))
+def test_two_settings_beside_each_other(shelf: Shelf, town: Collection, browser: Browser) -> None:
+    a = look(town, QUESTION, Settings.of(town.config))
+    b = look(town, QUESTION, replace(Settings.of(town.config), mode="lexical"))
     rows = changes(a, b)
     both = [r for r in rows if r.first and r.second]
     with shelf.visit(browser, "/lab?collection=town") as page:
@@ -162,26 +235,29 @@ def test_two_settings_beside_each_other(shelf: Shelf, browser: Browser) -> None:
         assert shown == [(h.chunk_id, f"{h.score:.3f}") for h in b.result.hits]
         assert axe(page) == []
         page.get_by_text("What the steps do").click()
-        expect(page.get_by_text("(Rocchio)")).to_be_visible()  # the step's own documentation
+        expect(page.get_by_text("(Rocchio)")).to_be_visible()
         page.get_by_label("Filters").first.fill("yeer>=2000")
         page.get_by_role("button", name="Search", exact=True).click()
         expect(page.get_by_text("no document of 'town' has 'yeer'")).to_be_visible()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("language", "dark"), [("es", False), ("hu", True)])
-def test_everybody_can_read_it(shelf: Shelf, browser: Browser, language: str, dark: bool) -> None:
-    how = {"language": language, "dark": dark, "width": 360}
+def test_everybody_can_read_it(shelf: Shelf, browser: Browser) -> None:
+    how = {"language": "hu", "dark": True, "width": 360}
     with shelf.visit(browser, "/lab?collection=town", "bob", **how) as page:
-        if dark:
-            asked(page, QUESTION, language)
+        asked(page, QUESTION, "hu")
         assert axe(page) == []
         assert sideways(page) == 0
-        expect(page.get_by_role("heading", level=1)).to_have_text(words("frame", language)("lab"))
+        expect(page.get_by_role("heading", level=1)).to_have_text(words("frame", "hu")("lab"))
+        expect(page.locator(".k-times th[scope=row]").first).to_have_text(
+            "talált vektorok (prf-dense)"
+        )
 
 
 @pytest.mark.slow
 def test_what_may_not_be_read_is_not_searched(shelf: Shelf, browser: Browser) -> None:
-    with shelf.visit(browser, "/lab?collection=steps", "bob") as page:
-        page.get_by_label("Collection", exact=True).click()
+    with shelf.visit(browser, "/lab?collection=steps", "bob", language="es", width=360) as page:
+        assert axe(page) == []
+        assert sideways(page) == 0
+        page.get_by_label("Colección", exact=True).click()
         expect(page.get_by_role("option")).to_have_text(["town"])

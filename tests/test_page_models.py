@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_gguf
 from browser import axe, browser, sideways  # noqa: F401 - a fixture
 from conftest import STORE
 from playwright.sync_api import Browser, expect
@@ -18,6 +20,7 @@ from llar.models import catalogue
 from llar.models.store import Store
 from llar.plan.advice.advise import advise
 from llar.plan.advice.situation import situation
+from llar.serve.page.advise_said import said
 from llar.serve.page.models_fit import runs, this_machine
 from llar.serve.page.models_here import Shelf, languages_text, resident
 
@@ -47,7 +50,7 @@ def test_the_shelf_tells_what_is_damaged(installed: Path, home: Path) -> None:
     (home / "models" / ".partial" / "half" / "x").write_bytes(b"1234")
     shelf = Shelf.of(Store(home / "models"))
     assert shelf.good == ()
-    assert "tokenizer.json has 2 bytes" in shelf.damaged["all-minilm-l6-v2"]
+    assert "tokenizer.json has 2 bytes" in str(shelf.damaged["all-minilm-l6-v2"])
     assert shelf.unfinished == {"half": 4}
 
 
@@ -61,17 +64,18 @@ def test_languages_and_memory_for_people() -> None:
 @pytest.mark.slow
 def test_load_unload_verify(browser: Browser, town: Town) -> None:
     with town.visit(browser, "ana", "/models") as page:
-        card = page.locator(f"article[data-model='{SMOLLM}']")
-        model = Store(town.config.models_dir).get(SMOLLM)
+        chat = page.locator(f"article[data-model='{SMOLLM}']")
+        expect(chat).to_contain_text("8,192")
+        card = page.locator(f"article[data-model='{MINILM}']")
+        model = Store(town.config.models_dir).get(MINILM)
         expect(card).to_contain_text(f"{model.size / 2**20:.1f} MiB")
-        expect(card).to_contain_text("8,192")
         expect(card).to_contain_text("Apache-2.0")
         digest = hashlib.sha256((model.folder / next(iter(model.files))).read_bytes()).hexdigest()
         card.get_by_text("Origin and checksums").click()
         expect(card).to_contain_text(digest)
         card.get_by_role("button", name="Load", exact=True).click()
         expect(card.locator("[data-state=loaded]")).to_be_visible(timeout=60_000)
-        expect(card).to_contain_text("0 of 4 places busy, 0 waiting")
+        expect(card).to_contain_text(re.compile(r"0 of \d+ places busy, 0 waiting"))
         assert axe(page) == []
         card.get_by_role("button", name="Unload").click()
         expect(card.locator("[data-state=unloaded]")).to_be_visible()
@@ -83,8 +87,9 @@ def test_load_unload_verify(browser: Browser, town: Town) -> None:
 def test_get_a_model_from_this_machine_and_delete_it(
     browser: Browser, town: Town, tmp_path: Path
 ) -> None:
-    copy = tmp_path / "fetched.gguf"
-    shutil.copyfile(next((STORE / "smollm2-135m-instruct").glob("*.gguf")), copy)
+    words = {"model": "llama", "scores": [0.0, 0.0, 0.0]}
+    copy = tiny_gguf.write(tmp_path / "fetched.gguf", ["<s>", "a", "b"], words)
+    size = f"{copy.stat().st_size / 1024:.1f} KiB"
     store = town.config.models_dir
     own = town.config.home / "own-models"
     own.mkdir()
@@ -108,7 +113,7 @@ def test_get_a_model_from_this_machine_and_delete_it(
         expect(card).to_be_visible(timeout=60_000)
         assert (store / "fetched" / "fetched.gguf").is_file()
         card.get_by_role("button", name="Delete").click()
-        expect(page.get_by_role("dialog")).to_contain_text("fetched.gguf (93.8 MiB)")
+        expect(page.get_by_role("dialog")).to_contain_text(f"fetched.gguf ({size})")
         page.locator(".k-confirm").click()
         expect(card).to_have_count(0)
         assert not (store / "fetched").exists()
@@ -140,11 +145,13 @@ def test_the_advice_is_the_librarys(browser: Browser, town: Town) -> None:
         expect(page.locator("[role=alert]:visible")).to_contain_text("expected 1 to")
         page.locator("input[data-question=users]").fill("30")
         page.locator("[data-part=advise]").click()
-        said = situation({"data": "internal", "users": "30", "languages": "en", "hardware": "this"})
-        told = advise(town.config, said)
-        expect(page.locator(".t-headline")).to_have_text(told.headline)
+        asked = situation(
+            {"data": "internal", "users": "30", "languages": "en", "hardware": "this"}
+        )
+        told = advise(town.config, asked)
+        expect(page.locator(".t-headline")).to_have_text(said(told.headline, "hu"))
         for figure in told.figures:
-            expect(page.locator("#content")).to_contain_text(figure.formula)
+            expect(page.locator("#content")).to_contain_text(said(figure.formula, "hu"))
         assert sideways(page) == 0
         assert axe(page) == []
         with page.expect_download() as saved:

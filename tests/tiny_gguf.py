@@ -14,13 +14,18 @@ WIDTH = 32
 
 
 def write(
-    file: Path, tokens: Sequence[str], settings: Mapping[str, Any], *, name: str = ""
+    file: Path,
+    tokens: Sequence[str],
+    settings: Mapping[str, Any],
+    *,
+    name: str = "",
+    context: int = 256,
 ) -> Path:
     """A llama of one layer with these tokens and tokenizer.ggml.* settings."""
     writer = gguf.GGUFWriter(file, "llama")
     if name:
         writer.add_name(name)
-    writer.add_context_length(256)
+    writer.add_context_length(context)
     writer.add_embedding_length(WIDTH)
     writer.add_block_count(1)
     writer.add_feed_forward_length(WIDTH)

@@ -81,7 +81,7 @@ class Shape:
     @property
     def parameters(self) -> int:
         """All of them, counted from the tensors."""
-        return sum(t.elements for t in self.tensors)
+        return _counted(self)
 
     @property
     def active_parameters(self) -> int:
@@ -89,7 +89,7 @@ class Shape:
 
         The token embedding counts once where it is also the head, else not at all.
         """
-        return sum(round(t.elements * self.used(t)) for t in self.tensors)
+        return _passed(self)
 
     def used(self, tensor: Tensor) -> float:
         """The share of a tensor that is read for one token, 0 to 1."""
@@ -106,3 +106,13 @@ class Shape:
             if t.layer is not None and len(t.shape) >= 2 and t.name.endswith(".weight")
             and not t.part.endswith("_norm")  # Command R norms each head on its own
         )  # fmt: skip
+
+
+@lru_cache(maxsize=64)  # asked for again and again, of a thousand tensors
+def _counted(shape: Shape) -> int:
+    return sum(t.elements for t in shape.tensors)
+
+
+@lru_cache(maxsize=64)
+def _passed(shape: Shape) -> int:
+    return sum(round(t.elements * shape.used(t)) for t in shape.tensors)

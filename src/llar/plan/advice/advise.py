@@ -11,16 +11,17 @@ import datetime
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 
 from ...config import Config
 from ...models import catalogue
 from ...models.catalogue import CatalogueModel
-from ..amount import amount
+from ..costs.owning import MONTH
 from ..hardware.fit import Fit
 from ..memory.training import training
-from ..units import count, size
+from ..sentence import Quantity, Sentence
 from . import rules
-from .figures import PRICE, electricity, figures, money_text
+from .figures import PRICE, electricity, figures, money
 from .records import Advice, Alternative, Reason, Way
 from .rules import Method
 from .situation import Situation
@@ -60,57 +61,52 @@ def advise(config: Config, said: Situation, *, on: datetime.date | None = None) 
 
 
 _ASSUMPTIONS = (
-    rules.SIZES_SOURCE,
-    rules.PAGE_SOURCE,
-    f"users ask at once: Little's law, {rules.PEAK:g} times the mean at the busiest moments of a "
-    "working day of 8 h (assumption)",
-    f"people read {rules.READING:.1f} tokens a second (238 words a minute, Brysbaert 2019): who "
-    "waits should get as many",
-    f"around one or two cards a computer for USD {rules.AROUND:,}, around more a server for USD "
-    f"{rules.AROUND_MORE:,} ({rules.AROUND_SOURCE})",
-    f"a request has {rules.PROMPT} tokens of instructions and question; {rules.SPARE:.0%} of the "
-    "memory stays free (assumptions)",
-    "one machine: nothing takes over when it fails; people's time is not counted (llar plan cost)",
-    rules.FORMATS_SOURCE,
-    rules.TUNING_SOURCE,
+    Sentence("sizes"),
+    Sentence("page_tokens"),
+    Sentence("little", peak=rules.PEAK, hours=rules.DAY / 3600),
+    Sentence("reading", rate=rules.READING),
+    Sentence("around", one=rules.AROUND, more=rules.AROUND_MORE),
+    Sentence("request", prompt=rules.PROMPT, spare=rules.SPARE),
+    Sentence("one"),
+    Sentence("perplexity"),
+    Sentence("tuning"),
 )
 
 
-def _headline(best: Way | None, how: tuple[Method, ...], said: Situation) -> str:
+def _headline(best: Way | None, how: tuple[Method, ...], said: Situation) -> Sentence:
     if best is None:
-        return (
-            "Nothing within these limits can be recommended: no machine and no provider that is "
-            "allowed holds a model, answers in time and keeps to the budget."
-        )
-    ways = " and ".join(NAMES[m.name] for m in how)
-    text = f"{described(best)}; way of working: {ways}."
-    if best.tier == 0:
-        return f"No model large enough for the task runs within these limits. The nearest: {text}"
-    return text
+        return Sentence("nothing")
+    first, *more = [NAMES[m.name] for m in how]
+    text = Sentence("headline", way=described(best), how=first)
+    if more:
+        text = Sentence("headline_two", way=described(best), how=first, also=more[0])
+    return Sentence("headline_nearest", nearest=text) if best.tier == 0 else text
 
 
 NAMES = {
-    "rag": "searching the documents for each question (RAG)",
-    "prompting": "prompting",
-    "fine-tuning": "fine-tuning an adapter",
+    "rag": Sentence("way_rag"),
+    "prompting": Sentence("way_prompting"),
+    "fine-tuning": Sentence("way_tuning"),
 }
-_WHERE = {
-    "at hand": "on {}, which is there already",
-    "buy": "on {}, bought and run in the house",
-    "rent": "on {}, rented",
-}
+_WHERE = {"at hand": "on_hand", "buy": "on_bought", "rent": "on_rented"}
 
 
-def described(way: Way) -> str:
+def described(way: Way) -> Sentence:
     """A way in a few words."""
     if way.where == "api":
-        return f"{way.model} at its provider"
-    return f"{way.model} ({way.format}) {_WHERE[way.where].format(_machines(way))}"
+        return Sentence("at_provider", model=way.model)
+    machine = _machines(way)
+    return Sentence(_WHERE[way.where], model=way.model, format=way.format, machine=machine)
 
 
 def _machines(way: Way) -> str:
-    one = f"{way.machine} ({way.title})" if way.title not in ("", way.machine) else way.machine
-    return one if way.copies == 1 else f"{way.copies} machines with {one} each"
+    """The machines by name and title: a sentence, where there is more to say than a name."""
+    one: str = way.machine
+    if isinstance(way.title, Sentence):  # "this machine", which says which
+        one = way.title
+    elif way.title not in ("", way.machine):
+        one = Sentence("machine", name=way.machine, title=way.title)
+    return one if way.copies == 1 else Sentence("machines", copies=way.copies, machine=one)
 
 
 def _embedder(said: Situation) -> str:
@@ -134,139 +130,123 @@ def _reasons(
         return
     entry = search.entry(best)
     task = search.task
-    yield Reason("model", (
-        f"{best.model} has {count(best.parameters)} parameters; for this task models from "
-        f"{count(task.least)} on often do, from {count(task.enough)} on well"
-    ))  # fmt: skip
-    yield Reason("licence", f"{entry.licence}: {rules.LICENCES[entry.licence][1]}")
-    spoken = "its makers name " if best.named else "it is multilingual; its makers do not name "
-    yield Reason("languages", spoken + ", ".join(said.languages))
+    parameters, least, enough = (
+        Quantity(number, "") for number in (best.parameters, task.least, task.enough)
+    )
+    yield Reason("model", Sentence("size_reason", model=best.model, parameters=parameters,
+                                   least=least, enough=enough))  # fmt: skip
+    terms = rules.LICENCES[entry.licence][1]
+    yield Reason("licence", Sentence("licence_reason", licence=entry.licence, terms=terms))
+    spoken = "languages_named" if best.named else "languages_several"
+    yield Reason("languages", Sentence(spoken, languages=", ".join(said.languages)))
     yield Reason("format", _format_reason(best, pulled(entry)))
     assert fitted is not None
     yield from _fast(search, best, fitted, said)
+    yield Reason("cost", _cost(search, best, said))
+
+
+def _cost(search: Search, best: Way, said: Situation) -> Sentence:
+    """What a machine costs, with the electricity of a month where one pays it oneself."""
     if best.where == "rent":
-        yield Reason("cost", f"{money_text(best.monthly, said)} a month, for 730 h")
+        return Sentence("cost_rent", month=money(best.monthly, said), hours=MONTH)
+    found = Sentence("cost_none")
     if best.where == "buy":
-        yield Reason("cost", (
-            f"{money_text(best.once, said)} once, {money_text(best.depreciation, said)} a month "
-            f"written off{_current(search, best, said)}"
-        ))  # fmt: skip
-    if best.where == "at hand":
-        yield Reason("cost", f"nothing has to be bought{_current(search, best, said)}")
-
-
-def _current(search: Search, best: Way, said: Situation) -> str:
-    """The electricity of a month, to be appended to what a machine costs."""
+        found = Sentence("cost_buy", once=money(best.once, said),
+                         month=money(best.depreciation, said))  # fmt: skip
     paid = [f for f in electricity(search.config, search, best, said) if f.name == PRICE]
     if not paid:
-        return ""
-    return f"; electricity about {amount(paid[0].value, paid[0].unit)} a month"
+        return found
+    return Sentence("cost_power", cost=found, power=Quantity(paid[0].value, paid[0].unit))
 
 
 def _sold(best: Way, said: Situation) -> Iterator[Reason]:
-    yield Reason("model", (
-        "providers do not say how large their models are; this one is taken as large enough for "
-        "the task"
-    ))  # fmt: skip
-    yield Reason("languages", (
-        f"nothing here says how well it knows {', '.join(said.languages)}: try it on documents of "
-        "your own"
-    ))  # fmt: skip
-    yield Reason("cost", (
-        f"{money_text(best.monthly, said)} a month for {said.users:,} users is the least that "
-        "these limits allow for a model of that size"
-    ))  # fmt: skip
+    month = money(best.monthly, said)
+    yield Reason("model", Sentence("sold_size"))
+    yield Reason("languages", Sentence("sold_languages", languages=", ".join(said.languages)))
+    yield Reason("cost", Sentence("sold_cost", month=month, users=said.users))
 
 
-def _format_reason(best: Way, brought: str) -> str:
+def _format_reason(best: Way, brought: str) -> Sentence:
     if best.format == brought:
-        return f"{brought} is what llar models pull brings; it leaves room for what is needed"
-    return (
-        f"{best.format} is the finest of {', '.join(rules.FORMATS)} that this machine holds and "
-        f"runs fast enough; llar models pull brings {brought}: fetch that file elsewhere and llar "
-        "models import it"
-    )
+        return Sentence("format_pulled", format=brought)
+    formats = ", ".join(rules.FORMATS)
+    return Sentence("format_finer", format=best.format, formats=formats, brought=brought)
 
 
 def _fast(search: Search, best: Way, fitted: Fit, said: Situation) -> Iterator[Reason]:
     users = each(best, said)
-    yield Reason("hardware", (
-        f"the model takes {size(fitted.needed)} with {users} "
-        f"{'context' if users == 1 else 'contexts'} of {search.task.context:,} tokens for those "
-        f"who ask at once; {fitted.machine} has {size(fitted.there)} for it"
-    ))  # fmt: skip
+    values = {
+        "needed": Quantity(fitted.needed, "bytes"), "context": search.task.context,
+        "machine": fitted.machine, "there": Quantity(fitted.there, "bytes"),
+    }  # fmt: skip
+    if users == 1:
+        yield Reason("hardware", Sentence("hardware_one", **values))
+    else:
+        yield Reason("hardware", Sentence("hardware_several", users=users, **values))
     if fitted.decode and fitted.first_token:
-        yield Reason("speed", (
-            f"about {fitted.decode:.1f} tokens/s for one user, and {fitted.first_token:.1f} s "
-            f"until an answer begins; wanted are {wanted(said):.1f} tokens/s and {said.latency:g} s"
-        ))  # fmt: skip
+        yield Reason("speed", Sentence("speed_reason", decode=fitted.decode,
+                                       first=fitted.first_token, wanted=wanted(said),
+                                       latency=said.latency))  # fmt: skip
 
 
-def _limits(search: Search, said: Situation) -> str:
+def _limits(search: Search, said: Situation) -> Sentence:
     """What was tried when nothing was found."""
-    once = "any" if said.once is None else money_text(float(said.once), said)
-    monthly = "any" if said.monthly is None else money_text(float(said.monthly), said)
-    hardware = ", ".join(said.hardware) or "none"
-    return (
-        f"hardware at hand: {hardware}; once: {once}; a month: {monthly}; {at_once(said):,} at "
-        f"once, an answer after at most {said.latency:g} s and {wanted(said):.1f} tokens/s for each"
-    )
+
+    def most(amount: Decimal | None) -> Quantity | Sentence:
+        return Sentence("any") if amount is None else money(float(amount), said)
+
+    return Sentence(
+        "limits", hardware=", ".join(said.hardware) or Sentence("none"), once=most(said.once),
+        month=most(said.monthly), users=at_once(said), latency=said.latency, wanted=wanted(said),
+    )  # fmt: skip
 
 
 # --- what would change it -------------------------------------------------------------------------
 
 
-def _changes(search: Search, best: Way | None, said: Situation) -> Iterator[str]:
+def _changes(search: Search, best: Way | None, said: Situation) -> Iterator[Sentence]:
     if best is not None and best.where != "api":
         most = search.most(best, said)
         if said.waits and most:
             people = int(said.users * most / load(said))
-            yield (
-                f"from about {people:,} users on, more than {most:,} ask at once: {best.machine} "
-                f"{search.why_not_more(best, said, most)}; then another of it, or a larger one"
-            )
+            why = search.why_not_more(best, said, most)
+            yield Sentence("more_users", people=people, most=most, machine=best.machine, why=why)
     if best is None and not said.hardware:
-        yield "if there is a computer already: --hardware this, or its name in llar plan machines"
+        yield Sentence("computer_there")
     if best is None or best.tier < 2:
         yield from _better(search, best, said)
     other = "internal" if said.data in ("personal", "secret") else "secret"
     moved = search.best(replace(said, data=other))
     if moved != best:
-        if other == "internal":
-            what = "if the documents could be processed elsewhere (--data internal)"
-        else:
-            what = "if the documents had to stay in the building (--data secret)"
-        yield f"{what}: {_said(moved, said)}"
+        what = "elsewhere" if other == "internal" else "in_the_building"
+        yield Sentence(what, way=_said(moved, said))
     if search.task.tuned_from > said.examples:
-        yield (
-            f"from about {search.task.tuned_from:,} examples of good results on, a fine-tuning is "
-            "worth trying"
-        )
+        yield Sentence("worth_tuning", examples=search.task.tuned_from)
 
 
-def _better(search: Search, best: Way | None, said: Situation) -> Iterator[str]:
+def _better(search: Search, best: Way | None, said: Situation) -> Iterator[Sentence]:
     """What would allow a way, or one with a model of the size the task wants."""
     for what, changed in (
-        ("with no limit to the budget", replace(said, once=None, monthly=None)),
-        (
-            "if a minute may pass before an answer begins (--latency 60)",
-            replace(said, latency=60.0),
-        ),
-        ("if nobody waits for the answers (--latency 600)", replace(said, latency=600.0)),
+        ("no_limit", replace(said, once=None, monthly=None)),
+        ("a_minute", replace(said, latency=60.0)),
+        ("nobody_waits", replace(said, latency=600.0)),
     ):
         if changed.latency < said.latency or changed == said:
             continue
         found = search.best(changed, least=best.tier + 1 if best else 1)
         if found:
-            yield f"{what}: {_said(found, said)}"
+            yield Sentence(what, way=_said(found, said))
 
 
-def _said(way: Way | None, said: Situation) -> str:
+def _said(way: Way | None, said: Situation) -> Sentence:
+    """A way with what is paid for it: once for what is bought, a month for all else."""
     if way is None:
-        return "nothing could be recommended"
-    costs = [f"{money_text(way.once, said)} once"] if way.once else []
-    costs += [f"{money_text(way.monthly, said)} a month"] if way.monthly else []
-    return described(way) + (f", {' and '.join(costs)}" if costs else "")
+        return Sentence("no_way")
+    if way.where == "buy":
+        return Sentence("with_once", way=described(way), once=money(way.once, said))
+    if way.monthly:
+        return Sentence("with_month", way=described(way), month=money(way.monthly, said))
+    return described(way)
 
 
 # --- what else was considered ---------------------------------------------------------------------
@@ -283,24 +263,19 @@ def _alternatives(
             yield Alternative(described(way), _why_not(way, best, said))
     for where in ("rent", "api"):
         if where not in rules.PLACES[said.data]:
-            name = {"rent": "rented machines", "api": "a provider's model"}[where]
-            yield Alternative(name, rules.WHY_PLACES[said.data])
-    for machine, why in search.slow(said):
-        if best is None or machine != best.machine:
-            yield Alternative(machine, why)
+            name = {"rent": "other_rented", "api": "other_provider"}[where]
+            yield Alternative(Sentence(name), rules.WHY_PLACES[said.data])
+    yield from (Alternative(machine, why) for machine, why in search.slow(said))
     for entry, why in sorted(search.refused, key=lambda pair: -_stated(pair[0]))[:4]:
         yield Alternative(entry.full_name, why)
     names = {m.name for m in how}
     if "fine-tuning" not in names:
-        yield Alternative("fine-tuning", (
-            "facts change and are cited: they belong in the search, not in the weights"
-            if not search.task.tuned_from else
-            f"{said.examples:,} examples are fewer than about {search.task.tuned_from:,}"
-        ))  # fmt: skip
+        why = Sentence("not_changing")
+        if search.task.tuned_from:
+            why = Sentence("not_enough", examples=said.examples, least=search.task.tuned_from)
+        yield Alternative(Sentence("other_tuning"), why)
     if "rag" in names:
-        yield Alternative("all documents in one request", (
-            "they do not fit, and every question would pay for reading them"
-        ))  # fmt: skip
+        yield Alternative(Sentence("other_all"), Sentence("not_fitting"))
 
 
 def _stated(entry: CatalogueModel) -> float:
@@ -309,54 +284,36 @@ def _stated(entry: CatalogueModel) -> float:
     return float(found[1]) * (1e9 if found[2] == "B" else 1e6) if found else 0.0
 
 
-def _why_not(way: Way, best: Way, said: Situation) -> str:
+def _why_not(way: Way, best: Way, said: Situation) -> Sentence:
     if best.named and not way.named:
-        return f"the model's makers do not name {', '.join(said.languages)}"
-    return (
-        f"{money_text(way.total, said)} a month against {money_text(best.total, said)}: rent or "
-        "price, or what a purchase loses in value"
-    )
+        return Sentence("not_named", languages=", ".join(said.languages))
+    return Sentence("not_cheaper", one=money(way.total, said), other=money(best.total, said))
 
 
 def _warnings(
     search: Search, best: Way | None, how: tuple[Method, ...], said: Situation
-) -> Iterator[str]:  # fmt: skip
+) -> Iterator[Sentence]:  # fmt: skip
     yield from search.missing
     if search.passages > rules.MANY:
-        yield (
-            f"{search.passages:,} passages are many for one machine's index "
-            f"({size(search.index)} of RAM): measure the search at that size first, or keep "
-            "several smaller collections"
-        )
+        index = Quantity(search.index, "bytes")
+        yield Sentence("many_passages", passages=search.passages, index=index)
     if best is None:
         return
     if best.where != "api" and best.copies == 1 and said.users >= MANY:
-        yield (
-            f"nothing takes over from one machine when it fails; for {said.users:,} users plan a "
-            "second, and people's time for both (llar plan cost --hours-per-month)"
-        )
+        yield Sentence("one_machine", users=said.users)
     if best.where == "api":
-        yield "providers change prices and withdraw models: a contract, and a second one to turn to"
+        yield Sentence("providers_change")
     if best.tier == 0:
-        yield (
-            f"{best.model} is too small to rely on for this task; it is the best these limits "
-            "allow. Let people check every answer"
-        )
+        yield Sentence("too_small", model=best.model)
     if best.tier == 1:
-        yield f"{best.model} is small for this task: measure it on your own questions first"
+        yield Sentence("small", model=best.model)
     if best.where != "api" and not best.named:
-        yield (
-            f"{best.model} is called multilingual; try it in {', '.join(said.languages)} before "
-            "anything depends on it"
-        )
+        yield Sentence("multilingual", model=best.model, languages=", ".join(said.languages))
     if any(m.name == "fine-tuning" for m in how) and best.where != "api":
         held = search.candidate(search.entry(best), best.format, each(best, said))
         machine = search.machine(best)
         takes = training(held.shape, "qlora", checkpointing=True).peak.value
         if machine.kind != "gpu" or takes > machine.usable:
-            yield (
-                f"the fine-tuning takes about {size(takes)} of GPU memory (QLoRA, one example of "
-                f"2,048 tokens at a time), which {best.machine} does not have"
-            )
+            yield Sentence("tuning_memory", takes=Quantity(takes, "bytes"), machine=best.machine)
     if best.where != "api" and rules.LICENCES[best.licence][0] == "terms":
-        yield f"let somebody read the licence of {best.model}: {best.licence}"
+        yield Sentence("read_licence", model=best.model, licence=best.licence)

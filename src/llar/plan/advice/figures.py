@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...config import Config
-from ..amount import amount, money
 from ..costs.energy import power
 from ..costs.owning import IDLE, MONTH
 from ..figure import Figure
 from ..hardware.fit import Fit
-from ..hardware.machines import Defaults, defaults
+from ..hardware.machines import Defaults, Machine, defaults
+from ..sentence import Quantity, Sentence
 from . import rules
 from .records import Way
 from .situation import Situation
 from .ways import Search, at_once
 
-__all__ = ["ALL", "PRICE", "electricity", "figures", "money_text"]
+__all__ = ["PRICE", "electricity", "figures", "money"]
 
-ALL = "all documents, once"
-PRICE = "price of the electricity"
+ALL = Sentence("figure_all")
+PRICE = Sentence("figure_power_price")
 
 
-def money_text(value: float, said: Situation) -> str:
+def money(value: float, said: Situation) -> Quantity:
     """An amount in the situation's currency: "USD 1,600.00"."""
-    return f"{said.money.currency} {money(value)}"
+    return Quantity(value, said.money.currency)
 
 
 def figures(
@@ -33,23 +33,24 @@ def figures(
     """Every number of an advice, with its formula and source."""
     task = search.task
     tokens = said.documents * said.pages * rules.PAGE
-    yield Figure("documents", tokens, "tokens",
-                 f"{said.documents:,} x {said.pages:,} pages x {rules.PAGE:,} tokens",
-                 rules.PAGE_SOURCE, exact=False)  # fmt: skip
+    how = Sentence("formula_documents", documents=said.documents, pages=said.pages,
+                   page=rules.PAGE)  # fmt: skip
+    yield Figure(Sentence("figure_documents"), tokens, "tokens", how, Sentence("page_tokens"),
+                 exact=False)  # fmt: skip
     if said.waits:
-        yield Figure("users at once, busiest", at_once(said), "",
-                     f"{said.users:,} users x {said.questions_a_day:g} a day / {rules.DAY:,} s x "
-                     f"{task.written} tokens / {rules.READING:.1f} tokens/s x {rules.PEAK:g}, "
-                     "at least 1",
-                     "Little's law; the factor for the busiest moments is an assumption",
-                     exact=False)  # fmt: skip
+        how = Sentence("formula_at_once", users=said.users, questions=said.questions_a_day,
+                       day=rules.DAY, written=task.written, reading=rules.READING,
+                       peak=rules.PEAK)  # fmt: skip
+        yield Figure(Sentence("figure_at_once"), at_once(said), "", how,
+                     Sentence("source_little"), exact=False)  # fmt: skip
     if search.passages:
         each = config.chunk_tokens or rules.CHUNK
-        yield Figure("passages", search.passages, "", f"{tokens:,} tokens / {each}",
-                     "llar's setting chunk_tokens", exact=False)  # fmt: skip
-        yield Figure("index, in RAM", search.index, "bytes",
-                     f"{search.passages:,} x {rules.DIMENSION} numbers x 4 bytes",
-                     "llar's index keeps its vectors in memory", exact=False)  # fmt: skip
+        yield Figure(Sentence("figure_passages"), search.passages, "",
+                     Sentence("formula_passages", tokens=tokens, each=each),
+                     Sentence("source_setting"), exact=False)  # fmt: skip
+        how = Sentence("formula_index", passages=search.passages, numbers=rules.DIMENSION)
+        yield Figure(Sentence("figure_index"), search.index, "bytes", how,
+                     Sentence("source_index"), exact=False)  # fmt: skip
     if best is None:
         return
     unit = said.money.currency
@@ -57,30 +58,37 @@ def figures(
         yield from fitted.figures
     if best.where == "buy":
         machine = search.machine(best)
-        around = rules.AROUND if machine.count <= 2 else rules.AROUND_MORE
-        more = f" + {around:,} for the computer around it" if machine.kind == "gpu" else ""
-        yield Figure("to buy", best.once, unit,
-                     f"{best.copies} x ({machine.count} x {machine.currency} {machine.price:,.0f}"
-                     f"{more})",
+        years = machine.years or defaults(config).years.value
+        yield Figure(Sentence("figure_buy"), best.once, unit, _price(best, machine),
                      f"{machine.sources.get('price', '')} ({machine.dated})",
                      exact=False)  # fmt: skip
-        yield Figure("written off a month", best.depreciation, unit,
-                     f"over {search.machine(best).years or defaults(config).years.value:g} years",
-                     defaults(config).years.source, exact=False)  # fmt: skip
+        yield Figure(Sentence("figure_written_off"), best.depreciation, unit,
+                     Sentence("formula_years", years=years), defaults(config).years.source,
+                     exact=False)  # fmt: skip
     if best.where == "rent":
         machine = search.machine(best)
-        yield Figure("rent a month", best.monthly, unit,
-                     f"{best.copies * machine.count} x {MONTH} h x {machine.currency} "
-                     f"{machine.rent_per_hour}",
+        how = Sentence("formula_rent", count=best.copies * machine.count, month=MONTH,
+                       currency=machine.currency, price=machine.rent_per_hour)  # fmt: skip
+        yield Figure(Sentence("figure_rent"), best.monthly, unit, how,
                      f"{machine.sources.get('rent', '')} ({machine.dated})")  # fmt: skip
     if best.where == "api":
-        yield Figure("a provider's price a month", best.monthly, unit,
-                     f"{said.users:,} users x {said.questions_a_day:g} questions x 21 workdays x "
-                     f"({search.read:,} tokens in, {task.written:,} out)",
-                     "genai-prices, see llar plan prices", exact=False)  # fmt: skip
+        how = Sentence("formula_provider", users=said.users, questions=said.questions_a_day,
+                       read=search.read, written=task.written)  # fmt: skip
+        yield Figure(Sentence("figure_provider"), best.monthly, unit, how,
+                     Sentence("source_prices"), exact=False)  # fmt: skip
     else:
         yield from electricity(config, search, best, said)
     yield from _all_documents(search, best, fitted, said)
+
+
+def _price(best: Way, machine: Machine) -> Sentence:
+    """How what has to be bought comes to its price."""
+    values = {"copies": best.copies, "count": machine.count, "currency": machine.currency,
+              "price": machine.price}  # fmt: skip
+    if machine.kind != "gpu":
+        return Sentence("formula_buy", **values)
+    around = rules.AROUND if machine.count <= 2 else rules.AROUND_MORE
+    return Sentence("formula_buy_card", around=around, **values)
 
 
 def _all_documents(
@@ -93,17 +101,16 @@ def _all_documents(
     if best.where == "api":
         asked = float(search.requests(said).requests)
         yield Figure(ALL, best.monthly / asked * said.documents, said.money.currency,
-                     f"{said.documents:,} documents x ({search.read:,} tokens in, {task.written:,} "
-                     "out)", "genai-prices, see llar plan prices", exact=False)  # fmt: skip
+                     Sentence("formula_all_sold", documents=said.documents, read=search.read,
+                              written=task.written),
+                     Sentence("source_prices"), exact=False)  # fmt: skip
     elif fitted and fitted.prefill and fitted.decode:
         one = search.read / fitted.prefill + task.written / fitted.decode
         hours = said.documents * one / 3600 / best.copies
-        days = amount(hours / 24, "days")
-        yield Figure(ALL, hours, "h",
-                     f"{said.documents:,} documents x ({search.read:,} tokens read / "
-                     f"{fitted.prefill:,.4g} tokens/s + {task.written:,} written / "
-                     f"{fitted.decode:.3g} tokens/s), one after the other: {days}",
-                     exact=False)  # fmt: skip
+        how = Sentence("formula_all", documents=said.documents, read=search.read,
+                       prefill=fitted.prefill, written=task.written, decode=fitted.decode,
+                       days=Quantity(hours / 24, "days"))  # fmt: skip
+        yield Figure(ALL, hours, "h", how, exact=False)
 
 
 def _share_of_hours(
@@ -115,7 +122,7 @@ def _share_of_hours(
         return known.utilisation.value, known.utilisation.source
     one = search.read / fitted.prefill + search.task.written / fitted.throughput
     hours = float(search.requests(said).requests) * one / 3600 / best.copies
-    return min(hours / float(MONTH), 1.0), f"{hours:,.3g} h of work a month, else waiting"
+    return min(hours / float(MONTH), 1.0), Sentence("source_work", hours=hours)
 
 
 def electricity(config: Config, search: Search, best: Way, said: Situation) -> Iterator[Figure]:
@@ -129,17 +136,18 @@ def electricity(config: Config, search: Search, best: Way, said: Situation) -> I
     cards = best.copies * machine.count
     watts = cards * (used * machine.watts + (1 - used) * idle)
     kwh = watts * float(MONTH) / 1000
-    yield Figure("electricity a month", kwh, "kWh",
-                 f"{cards} x ({used:.3g} x {machine.watts:g} W + {1 - used:.3g} x {idle:g} W) "
-                 f"x {MONTH} h, without cooling",
-                 f"{source}; {machine.sources.get('watts', 'its data sheet')}",
-                 exact=False)  # fmt: skip
+    how = Sentence("formula_power", cards=cards, used=used, watts=machine.watts,
+                   waiting=1 - used, idle=idle, month=MONTH)  # fmt: skip
+    sheet = machine.sources.get("watts") or Sentence("source_sheet")
+    yield Figure(Sentence("figure_power"), kwh, "kWh", how,
+                 Sentence("source_both", one=source, other=sheet), exact=False)  # fmt: skip
     if best.where != "rent":
         price = power(config, said.money, priced=False).price or known.electricity
         unit = price.unit.partition("/")[0]  # its own where no rate is given
         yield Figure(PRICE, kwh * price.value, unit,
-                     f"{kwh:,.1f} kWh x {price.value:.4g}", price.source,
+                     Sentence("formula_kwh", kwh=kwh, each=price.value), price.source,
                      exact=False)  # fmt: skip
     co2 = known.co2
-    yield Figure("CO2 of the electricity", kwh * co2.value, "kg CO2",
-                 f"{kwh:,.1f} kWh x {co2.value:g}", co2.source, exact=False)  # fmt: skip
+    yield Figure(Sentence("figure_co2"), kwh * co2.value, "kg CO2",
+                 Sentence("formula_kwh", kwh=kwh, each=co2.value), co2.source,
+                 exact=False)  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Literal
 
 from ..figure import Figure
 from ..hardware.fit import Fit
+from ..sentence import Sentence
 from .rules import Method
 from .situation import Situation
 
@@ -56,32 +57,32 @@ class Way:
 class Reason:
     """Why one part of the recommendation is as it is."""
 
-    about: str  # "model", "hardware", "place", "method", "cost"
-    text: str
+    about: str  # model, format, licence, languages, hardware, speed, place, method, cost, limits
+    text: Sentence
 
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
     """What was considered and not taken."""
 
-    name: str
-    why_not: str
+    name: str  # a Sentence, or a model of the catalogue
+    why_not: Sentence
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
     """The recommendation; without a `way` there is none, and `headline` says why."""
 
-    headline: str
+    headline: Sentence
     way: Way | None
     methods: tuple[Method, ...]
     embedder: str  # of the search; "" where nothing is searched
     reasons: tuple[Reason, ...]
-    changes: tuple[str, ...]  # what would change it
+    changes: tuple[Sentence, ...]  # what would change it
     alternatives: tuple[Alternative, ...]
     figures: tuple[Figure, ...]
-    assumptions: tuple[str, ...]
-    warnings: tuple[str, ...]
+    assumptions: tuple[Sentence, ...]
+    warnings: tuple[Sentence, ...]
     dated: str  # ISO 8601
     situation: Situation
     fit: Fit | None = None

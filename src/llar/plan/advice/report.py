@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from ..amount import shown
 from .advise import NAMES, described
-from .figures import money_text
+from .figures import money
 from .records import Advice
 
 __all__ = ["answers", "markdown"]
@@ -17,7 +17,7 @@ def answers(advice: Advice) -> list[tuple[str, str]]:
     said = advice.situation
 
     def budget(amount: float | None) -> str:
-        return "no limit" if amount is None else money_text(amount, said)
+        return "no limit" if amount is None else str(money(amount, said))
 
     return [
         ("Documents are", said.data),
@@ -62,16 +62,16 @@ def _lines(advice: Advice) -> Iterator[str]:
 def _recommendation(advice: Advice) -> list[str]:
     if advice.way is None:
         return ["Within these limits, none. What would allow one stands below."]
-    rows = [("Model and hardware", described(advice.way))]
+    rows: list[tuple[str, str]] = [("Model and hardware", described(advice.way))]
     rows += [("Licence", advice.way.licence)]
     rows += [(f"Way of working: {NAMES[m.name]}", m.why) for m in advice.methods]
     if advice.embedder:
         rows.append(("Embedding model of the search", advice.embedder))
     said = advice.situation
     if advice.way.once:
-        rows.append(("To pay once", money_text(advice.way.once, said)))
+        rows.append(("To pay once", str(money(advice.way.once, said))))
     if advice.way.monthly:
-        rows.append(("To pay a month, without electricity", money_text(advice.way.monthly, said)))
+        rows.append(("To pay a month, without electricity", str(money(advice.way.monthly, said))))
     return _table(("Part", "Recommended"), rows)
 
 

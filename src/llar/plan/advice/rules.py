@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...models.catalogue import CatalogueModel
+from ..sentence import Sentence
 from .situation import Situation
 
 __all__ = ["LICENCES", "PLACES", "TASKS", "Method", "Task", "methods", "refusal", "spoken", "tier"]
@@ -23,16 +24,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "personal": ("own", "rent"),
     "secret": ("own",),
 }
-WHY_PLACES: Mapping[str, str] = {
-    "public": "public documents may be processed anywhere",
-    "internal": "internal documents may go to a provider under contract",
-    "personal": (
-        "personal data is kept from providers of models, to be on the safe side; a rented machine "
-        "takes a data processing agreement (GDPR, article 28) and a data centre, not hosts of "
-        "third parties"
-    ),
-    "secret": "secret documents stay in the building: no provider, and no rented machine",
-}
+WHY_PLACES: Mapping[str, Sentence] = {data: Sentence(f"place_{data}") for data in PLACES}
 STRANGERS = "hosts of third parties"  # what a rent's source says where anybody rents out his own
 
 # --- what a task takes --------------------------------------------------------------------------
@@ -60,16 +52,8 @@ TASKS: Mapping[str, Task] = {
     "write": Task(6e9, 12e9, 8192, 1500, 800, facts=False, tuned_from=100),
     "sql": Task(6e9, 12e9, 8192, 2000, 150, facts=False, tuned_from=1000),
 }
-SIZES_SOURCE = (
-    "assumption: sizes of models that usually do a task well enough; measure yours with llar "
-    "evaluate"
-)
 READING = 238 / 60 / 0.75  # tokens/s people read: 238 words a minute (Brysbaert 2019), 0.75 words
 PAGE = 1000  # tokens of a page
-PAGE_SOURCE = (
-    "rule of thumb: about 1,000 tokens a page and 0.75 English words a token; other languages "
-    "take more tokens for the same text: llar tokens shows how many"
-)
 CHUNK = 160  # tokens of a passage, where the setting leaves it to the embedder
 DIMENSION = 384  # numbers of a passage's vector: all-minilm-l6-v2, multilingual-e5-small
 MANY = 1_000_000  # passages that one machine searches in 0.06 s (measured)
@@ -84,7 +68,7 @@ class Method:
     """One way of working with a model, and why."""
 
     name: str  # "prompting", "rag", "fine-tuning"
-    why: str
+    why: Sentence
 
 
 def methods(said: Situation, room: int) -> tuple[Method, ...]:
@@ -93,62 +77,45 @@ def methods(said: Situation, room: int) -> tuple[Method, ...]:
     found: list[Method] = []
     tokens = said.documents * said.pages * PAGE
     if task.facts and tokens > room:
-        found.append(Method("rag", (
-            f"{said.documents:,} documents x {said.pages:,} pages x {PAGE:,} tokens are "
-            f"{tokens:,} tokens, a request has room for {room:,}: the passages that matter are "
-            "searched for each question, and cited"
-        )))  # fmt: skip
+        why = Sentence("why_rag", documents=said.documents, pages=said.pages, page=PAGE,
+                       tokens=tokens, room=room)  # fmt: skip
+        found.append(Method("rag", why))
     elif task.facts and tokens:
-        found.append(Method("prompting", (
-            f"all documents together are {tokens:,} tokens and fit into one request of {room:,}: "
-            "nothing needs to be searched"
-        )))  # fmt: skip
+        found.append(Method("prompting", Sentence("why_all", tokens=tokens, room=room)))
     else:
-        found.append(Method("prompting", (
-            "instructions and a few examples in the prompt come first: they cost nothing, and "
-            "what they reach is what a fine-tuning must beat"
-        )))  # fmt: skip
+        found.append(Method("prompting", Sentence("why_prompting")))
     if task.tuned_from and said.examples >= task.tuned_from:
-        found.append(Method("fine-tuning", (
-            f"{said.examples:,} examples are enough to learn a form or style from (from "
-            f"{task.tuned_from:,} on for this task): an adapter (LoRA), judged on examples that "
-            "were kept back"
-        )))  # fmt: skip
+        why = Sentence("why_tuning", examples=said.examples, least=task.tuned_from)
+        found.append(Method("fine-tuning", why))
     return tuple(found)
 
 
-TUNING_SOURCE = (
-    "assumption, after LIMA (Zhou et al. 2023: 1,000 good examples teach a style) and makers' "
-    "guides (gains from 50 to 100 examples on)"
-)
-
 # --- which models may be used -------------------------------------------------------------------
 
-LICENCES: Mapping[str, tuple[str, str]] = {
-    "Apache-2.0": ("open", "any use, changed or not"),
-    "MIT": ("open", "any use, changed or not"),
-    "llama3.1": ("terms", "Meta's terms: name Llama, no use against its policy"),
-    "llama3.2": ("terms", "Meta's terms: name Llama, no use against its policy"),
-    "llama3.3": ("terms", "Meta's terms: name Llama, no use against its policy"),
-    "gemma": ("terms", "Google's terms: no use against its policy, passed on to all users"),
+LICENCES: Mapping[str, tuple[str, Sentence]] = {
+    "Apache-2.0": ("open", Sentence("licence_any")),
+    "MIT": ("open", Sentence("licence_any")),
+    "llama3.1": ("terms", Sentence("licence_llama")),
+    "llama3.2": ("terms", Sentence("licence_llama")),
+    "llama3.3": ("terms", Sentence("licence_llama")),
+    "gemma": ("terms", Sentence("licence_gemma")),
 }
 
 
-def refusal(model: CatalogueModel, said: Situation, context: int) -> str:
-    """Why a model cannot be used here, whatever the machine; "" where it can."""
-    kind, _ = LICENCES.get(model.licence, ("", ""))
-    if not kind:
-        return f"its licence {model.licence!r} is not known here"
-    if said.open_licence and kind != "open":
-        return f"its licence {model.licence!r} is not an open source one"
+def refusal(model: CatalogueModel, said: Situation, context: int) -> Sentence | None:
+    """Why a model cannot be used here, whatever the machine; None where it can."""
+    if model.licence not in LICENCES:
+        return Sentence("refused_unknown", licence=model.licence)
+    if said.open_licence and LICENCES[model.licence][0] != "open":
+        return Sentence("refused_closed", licence=model.licence)
     missing = [] if "*" in model.languages else [
         code for code in said.languages if code not in model.languages
     ]  # fmt: skip
     if missing:
-        return f"its makers do not name {', '.join(missing)} among its languages"
+        return Sentence("refused_languages", languages=", ".join(missing))
     if model.context < context:
-        return f"its context of {model.context:,} tokens is shorter than the {context:,} needed"
-    return ""
+        return Sentence("refused_context", context=model.context, needed=context)
+    return None
 
 
 def spoken(model: CatalogueModel, said: Situation) -> bool:
@@ -169,16 +136,11 @@ def effective(parameters: int, active: int) -> float:
 # --- formats ------------------------------------------------------------------------------------
 
 FORMATS = ("Q6_K", "Q5_K_M", "Q4_K_M")  # the best that fits and is fast enough is taken
-FORMATS_SOURCE = (
-    "perplexity of Llama 3 70B over F16: Q8_0 +0.03 %, Q6_K +0.5 %, Q5_K_M +1.2 %, Q4_K_M +4.8 % "
-    "(llama.cpp pull request 6745)"
-)
 
 # --- money --------------------------------------------------------------------------------------
 
 AROUND = 1500  # USD for the computer around one or two cards
 AROUND_MORE = 8000  # USD for the server around more of them
-AROUND_SOURCE = "assumption; ask for an offer"
 APIS = ("mistral:mistral-small-2603", "openai:gpt-5-mini")  # asked for what they cost
 COUNTS = (1, 2, 4, 8)  # of the same card together
 COPIES = (1, 2, 4, 8, 16, 32, 64)  # machines that share the users

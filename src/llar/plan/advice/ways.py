@@ -28,9 +28,9 @@ from ..hardware.speed import Work
 from ..memory.formats import Format, parse_format
 from ..memory.running import Running, running
 from ..memory.weights import weights
+from ..sentence import Quantity, Sentence
 from ..shape import Shape
 from ..shapes.resolve import resolve
-from ..units import size
 from . import rules
 from .places import Place, Places, within
 from .records import Way
@@ -92,10 +92,10 @@ class Search:
         self._shapes: dict[str, tuple[Shape, int, float]] = {}
         self._tiers: dict[str, int] = {}
         self._api: list[Way] | None = None
-        self.missing: list[str] = []  # prices that were not found
+        self.missing: list[Sentence] = []  # prices that were not found
 
     @cached_property
-    def refused(self) -> list[tuple[CatalogueModel, str]]:
+    def refused(self) -> list[tuple[CatalogueModel, Sentence]]:
         """The chat models of the catalogue that cannot be used, and why."""
         found = [
             (m, rules.refusal(m, self.said, self.task.context))
@@ -238,7 +238,7 @@ class Search:
         assert found is not None  # it came from there
         return found
 
-    def slow(self, said: Situation) -> Iterator[tuple[str, str]]:
+    def slow(self, said: Situation) -> Iterator[tuple[Sentence, Sentence]]:
         """The machines at hand, where a model large enough for the task does not do, and why."""
         for machine in self._at_hand:
             for entry in sorted(self._usable, key=self._size):
@@ -248,7 +248,7 @@ class Search:
                 held = self.candidate(entry, pulled(entry), users)
                 if not self._does(held, machine, said, users):
                     yield (
-                        f"{entry.full_name} on {machine.called}",
+                        Sentence("other_machine", model=entry.full_name, machine=machine.called),
                         self._why_slow(held, machine, said, users),
                     )
                 break
@@ -257,22 +257,22 @@ class Search:
         self.tier(entry)
         return self._shapes[entry.name][2]
 
-    def _why_slow(self, held: Candidate, machine: Machine, said: Situation, users: int) -> str:
+    def _why_slow(self, held: Candidate, machine: Machine, said: Situation, users: int) -> Sentence:
         if not self._holds(held, machine):
-            takes = self._takes(held, machine)
-            return f"takes {size(takes)}, there are {size(machine.usable_memory)}"
+            takes = Quantity(self._takes(held, machine), "bytes")
+            there = Quantity(machine.usable_memory, "bytes")
+            return Sentence("slow_memory", takes=takes, there=there)
         step = speed.decode(held.work, machine, self.task.context, users)
         reading = speed.prefill(held.work, machine, self.read)
         if step is None or reading is None:
-            return "how fast it would be is not known"
+            return Sentence("slow_unknown")
         if not said.waits:
             hours = float(self.requests(said).requests) * (reading + self.task.written * step)
-            return f"too slow: a month's requests take {hours / 3600:,.0f} h of its {MONTH}"
+            return Sentence("slow_month", hours=hours / 3600, month=MONTH)
         begins = reading * (users + 1) / 2 + step
-        who = "one user" if users == 1 else f"each of {users:,} at once"
-        return (
-            f"too slow: {begins:.0f} s until an answer begins and {1 / step:.1f} tokens/s for {who}"
-        )
+        if users == 1:
+            return Sentence("slow_one", begins=begins, rate=1 / step)
+        return Sentence("slow_several", begins=begins, rate=1 / step, users=users)
 
     def most(self, way: Way, said: Situation) -> int:
         """Users at once that a way serves in time, with contexts of their own."""
@@ -283,13 +283,13 @@ class Search:
             )
         )  # fmt: skip
 
-    def why_not_more(self, way: Way, said: Situation, most: int) -> str:
+    def why_not_more(self, way: Way, said: Situation, most: int) -> Sentence:
         """What a way's machine lacks for one more user at once than the `most` of all copies."""
         users = most // way.copies + 1
         held = self.candidate(self.entry(way), way.format, users)
         if not self._holds(held, self.machine(way)):
-            return f"then lacks memory, of which {rules.SPARE:.0%} stays free"
-        return "then begins its answers too late, or writes them too slowly"
+            return Sentence("lacks_memory", spare=rules.SPARE)
+        return Sentence("lacks_speed")
 
     def _holds(self, held: Candidate, machine: Machine) -> bool:
         return self._takes(held, machine) <= machine.usable_memory * (1 - rules.SPARE)
@@ -357,7 +357,7 @@ class Search:
                 try:
                     price = prices.find(self.config, name)
                 except PlanError as e:  # no longer in the table: said, and the others compared
-                    self.missing.append(e.message)
+                    self.missing.append(Sentence("price_missing", reason=e.message))
                     continue
                 option = cost.api(price, work, said.money)
                 self._api.append(
@@ -368,7 +368,7 @@ class Search:
                         "",
                         "",
                         1,
-                        "the provider's terms",
+                        Sentence("licence_provider"),
                         0,
                         0.0,
                         float(option.monthly),

@@ -11,6 +11,7 @@ from ..figure import Figure
 from ..memory.formats import Format
 from ..memory.running import Running, running
 from ..memory.weights import Weights, weights
+from ..sentence import Quantity, Sentence
 from ..shape import Shape
 from ..units import size
 from . import placing, speed
@@ -78,7 +79,7 @@ def fit(
     """
     prompt = _checked(needed, wanted, prompt)
     sizes = weights(shape, fmt)
-    done = speed.work_of(shape, sizes, needed.k, needed.v)
+    done = speed.work(shape, fmt, needed.k, needed.v)
     card = machine.kind == "gpu" and not shape.encoder
     place = placed(shape, sizes, needed, machine) if card else None
     how = placing.how(place, shape, needed, machine)
@@ -207,86 +208,90 @@ def _figures(
 ) -> Iterator[Figure]:
     """What a table shows, in the order people ask."""
     kept = machine.memory - machine.usable
-    times = f"{machine.count} x " if machine.count > 1 else ""
+    several = "_several" if machine.count > 1 else ""
+    memory, held_back = Quantity(machine.memory, "bytes"), Quantity(kept, "bytes")
+    there = Sentence(f"formula_there{several}", memory=memory, kept=held_back, count=machine.count)
     spec = machine.sources.get("specifications", "")
-    source = placing.SOURCE if found.place else "llar plan memory, which tells every part of it"
-    yield Figure("memory needed", found.needed, "bytes", _needed_text(found, needed), source,
+    source = placing.SOURCE if found.place else Sentence("source_memory")
+    yield Figure(Sentence("figure_needed"), found.needed, "bytes",
+                 _needed_text(found, needed), source, exact=False)  # fmt: skip
+    yield Figure(Sentence("figure_there"), found.there, "bytes",
+                 there, spec, exact=False)  # fmt: skip
+    yield Figure(Sentence("figure_left"), found.left, "bytes", Sentence("formula_left"),
                  exact=False)  # fmt: skip
-    yield Figure("memory there", found.there, "bytes",
-                 f"{times}({size(machine.memory)} - {size(kept)} for the system)", spec,
-                 exact=False)  # fmt: skip
-    yield Figure("memory left", found.left, "bytes", "there - needed", exact=False)
     if found.place and found.how == "partly":
-        yield Figure("layers on the GPU", found.place.layers, "", f"of {done.layers}",
-                     placing.SOURCE, exact=False)  # fmt: skip
-        yield Figure("RAM for the rest", found.place.ram, "bytes", "", placing.SOURCE, exact=False)
+        yield Figure(Sentence("figure_layers"), found.place.layers, "",
+                     Sentence("formula_layers", layers=done.layers), placing.SOURCE,
+                     exact=False)  # fmt: skip
+        yield Figure(Sentence("figure_rest"), found.place.ram, "bytes", "", placing.SOURCE,
+                     exact=False)  # fmt: skip
     if found.how == "no":
-        yield Figure("longest context that fits", found.longest_context, "tokens", exact=False)
+        yield Figure(Sentence("figure_longest"), found.longest_context, "tokens", exact=False)
         return
     if found.decode is not None:
         yield _decode(found, machine, done, needed)
     if found.prefill is not None:
         text = speed.prefill_text(done, machine, found.prompt)
         if sending:
-            text = f"the GPU's time, and {sending:.3g} s in which weights come from the RAM"
-        yield Figure(f"tokens/s, reading {found.prompt:,} tokens", found.prefill, "tokens/s", text,
-                     speed.SOURCE, exact=False)  # fmt: skip
+            text = Sentence("formula_sending", seconds=sending)
+        yield Figure(Sentence("figure_reading", tokens=found.prompt), found.prefill, "tokens/s",
+                     text, speed.SOURCE, exact=False)  # fmt: skip
     if found.first_token is not None:
         yield Figure(
-            "time to first token",
+            Sentence("figure_first"),
             found.first_token,
             "s",
-            f"{found.prompt:,} tokens read + one step",
+            Sentence("formula_first", tokens=found.prompt),
             speed.SOURCE,
             exact=False,
         )
     if found.each_asked is not None and needed.users > 1:
-        yield Figure(f"tokens/s for each of {needed.users:,}", found.each_asked, "tokens/s",
-                     f"all together {needed.users * found.each_asked:,.1f}", speed.SOURCE,
+        together = needed.users * found.each_asked
+        yield Figure(Sentence("figure_each", users=needed.users), found.each_asked, "tokens/s",
+                     Sentence("formula_together", rate=together), speed.SOURCE,
                      exact=False)  # fmt: skip
     if found.users_by_memory:
-        yield Figure("users, by memory", found.users_by_memory, "",
-                     f"contexts of {needed.context:,} tokens that fit", exact=False)  # fmt: skip
+        yield Figure(Sentence("figure_by_memory"), found.users_by_memory, "",
+                     Sentence("formula_by_memory", context=needed.context),
+                     exact=False)  # fmt: skip
     if found.users_by_speed is not None:
-        yield Figure("users, by speed", found.users_by_speed, "",
-                     f"with {wanted:.3g} tokens/s each", speed.SOURCE, exact=False)  # fmt: skip
+        yield Figure(Sentence("figure_by_speed"), found.users_by_speed, "",
+                     Sentence("formula_by_speed", rate=wanted), speed.SOURCE,
+                     exact=False)  # fmt: skip
     if found.each and found.throughput and not 1 < found.users == needed.users:
         yield Figure(
-            f"tokens/s for each of {found.users}",
+            Sentence("figure_each", users=found.users),
             found.each,
             "tokens/s",
-            f"all together {found.throughput:,.1f}",
+            Sentence("formula_together", rate=found.throughput),
             speed.SOURCE,
             exact=False,
         )
-    where = ", all of it on the GPU" if found.how == "partly" else ""
-    yield Figure("longest context that fits", found.longest_context, "tokens", f"one user{where}",
-                 exact=False)  # fmt: skip
+    where = "_gpu" if found.how == "partly" else ""
+    yield Figure(Sentence("figure_longest"), found.longest_context, "tokens",
+                 Sentence(f"formula_longest{where}"), exact=False)  # fmt: skip
 
 
 def _decode(found: Fit, machine: Machine, done: Work, needed: Running) -> Figure:
     context = needed.context
     if found.how == "partly":
-        text = "time of the layers on the GPU + time of those and the head in RAM"
+        text = Sentence("formula_partly")
     else:
         text = speed.decode_text(done, machine, context, 1)
-    return Figure(f"tokens/s, one user, after {context:,} tokens", found.decode or 0.0, "tokens/s",
+    return Figure(Sentence("figure_decode", tokens=context), found.decode or 0.0, "tokens/s",
                   text, speed.SOURCE, exact=False)  # fmt: skip
 
 
-def _needed_text(found: Fit, needed: Running) -> str:
-    users = f"{needed.users} contexts" if needed.users > 1 else "a context"
+def _needed_text(found: Fit, needed: Running) -> Sentence:
+    several = "_several" if needed.users > 1 else ""
+    values = {"cache": Quantity(needed.kv, "bytes"), "context": needed.context,
+              "users": needed.users}  # fmt: skip
     if found.place is None:
         rest = needed.total - needed.weights - needed.kv
-        return (
-            f"{size(needed.weights)} weights + {size(needed.kv)} KV cache of {users} of "
-            f"{needed.context:,} tokens + {size(rest)} buffers and process"
-        )
-    held = found.needed - needed.kv
-    return (
-        f"{size(held)} weights and buffers, without the token embedding, which stays in RAM, + "
-        f"{size(needed.kv)} KV cache of {users} of {needed.context:,} tokens"
-    )
+        return Sentence(f"formula_needed{several}", weights=Quantity(needed.weights, "bytes"),
+                        rest=Quantity(rest, "bytes"), **values)  # fmt: skip
+    held = Quantity(found.needed - needed.kv, "bytes")
+    return Sentence(f"formula_needed_gpu{several}", held=held, **values)
 
 
 class _Rates:

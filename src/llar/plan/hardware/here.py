@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ...config import Config
 from ...errors import PlanError
+from ..sentence import Sentence
 from ..units import size
 from .gpus import Gpu, gpus
 from .machines import Machine, machines, usable_of
@@ -230,7 +231,7 @@ def _alone(
     kind = like.kind if like else "cpu"
     machine = Machine(
         name="this",
-        title=f"this machine: {facts.name}",
+        title=Sentence("machine_this", name=facts.name),
         kind=kind,
         family=like.family if like else "cpu",
         memory=total,
@@ -283,7 +284,7 @@ def _with_cards(config: Config, alone: Machine, cards: Sequence[Gpu], free: int)
     share = first.share
     return replace(
         alone,
-        title=f"this machine: {first.name}",
+        title=Sentence("machine_this", name=first.name),
         kind="gpu",
         family=known.family if known else "gddr",
         memory=first.memory,

@@ -7,18 +7,21 @@ part of the KV cache; the output head with the last of them; the token embedding
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from ..memory.kv import windows
 from ..memory.running import Running
 from ..memory.weights import Weights
+from ..sentence import Sentence
 from ..shape import Shape
 from .machines import Machine
 
 __all__ = ["SOURCE", "How", "Place", "how", "on_cards", "placed"]
 
-SOURCE = "llama.cpp src/llama-model.cpp: whole layers, the last ones first, the head at the end"
+SOURCE = Sentence("source_layers")
 
 How = Literal["whole", "partly", "no"]
 
@@ -42,16 +45,24 @@ def on_cards(sizes: Weights, needed: Running, shape: Shape) -> int:
     return sizes.total - (0 if shape.tied else _embedding(sizes)) + needed.kv + needed.buffers
 
 
+@lru_cache(maxsize=128)
 def _embedding(sizes: Weights) -> int:
     return sum(s for t, _, s in sizes.sizes if t.part in ("token_embd", "position_embd"))
 
 
-def _layers(shape: Shape, sizes: Weights, needed: Running) -> list[int]:
-    """Bytes of each layer with its part of the KV cache."""
-    found = [0] * shape.layers
+@lru_cache(maxsize=128)
+def _of_layers(sizes: Weights) -> Mapping[int, int]:
+    """Bytes of the weights of each layer, by its number."""
+    found: dict[int, int] = {}
     for tensor, _, number in sizes.sizes:
         if tensor.layer is not None:
-            found[tensor.layer] += number
+            found[tensor.layer] = found.get(tensor.layer, 0) + number
+    return found
+
+
+def _layers(shape: Shape, sizes: Weights, needed: Running) -> list[int]:
+    """Bytes of each layer with its part of the KV cache."""
+    found = [_of_layers(sizes).get(layer, 0) for layer in range(shape.layers)]
     widths = shape.kv_widths or ((1, 1),) * shape.layers
     rooms = [
         (wide + narrow) * (min(needed.context, window) if window else needed.context)

@@ -17,16 +17,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 from ..memory.formats import Format
 from ..memory.kv import kv_per_token, windows
-from ..memory.weights import Weights, weights
+from ..memory.weights import weights
+from ..sentence import Quantity, Sentence
 from ..shape import Shape
-from ..units import size
 from .machines import Machine
 
-__all__ = ["FAMILIES", "Efficiency", "Work", "compute", "decode", "prefill", "work", "work_of"]
+__all__ = ["FAMILIES", "Efficiency", "Work", "compute", "decode", "prefill", "work"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,7 @@ FAMILIES: Mapping[str, Efficiency] = MappingProxyType({
     "apple": Efficiency(0.86, 140e-6, 0.63, 0.63, ("fp32",)),
     "cpu": Efficiency(0.90, 160e-6, 0.65, 0.40, ("fp32",)),
 })  # fmt: skip
-SOURCE = (
-    "roofline model (Williams, Waterman and Patterson 2009); shares reached fitted to published "
-    "llama.cpp runs (discussions 4167 and 15013, XiongjieDai/GPU-Benchmarks-on-LLM-Inference)"
-)
+SOURCE = Sentence("source_roofline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +71,10 @@ class Work:
         return sum(size * (min(context, window) if window else context) for size, window in self.kv)
 
 
+@lru_cache(maxsize=128)
 def work(shape: Shape, fmt: Format, k: str = "f16", v: str = "f16") -> Work:
     """What one token takes of a model in a format. Raises PlanError as `weights` and `kv_cache`."""
-    return work_of(shape, weights(shape, fmt), k, v)
-
-
-def work_of(shape: Shape, sizes: Weights, k: str, v: str) -> Work:
-    """The same, where the weights are counted already."""
+    sizes = weights(shape, fmt)
     apart = [s for t, _, s in sizes.sizes if t.part.endswith("_exps") and shape.experts]
     every = sum(apart)
     used = shape.experts_used / shape.experts if shape.experts else 1.0
@@ -145,21 +140,21 @@ def prefill(done: Work, machine: Machine, tokens: int) -> float | None:
     return seconds
 
 
-def decode_text(done: Work, machine: Machine, context: int, users: int) -> str:
+def decode_text(done: Work, machine: Machine, context: int, users: int) -> Sentence:
     """The formula of tokens/s for each of `users`, with its numbers."""
     reached = FAMILIES[machine.family]
     kv = users * done.cache(context)
     known = compute(machine)
-    more = ""
-    if known:
-        flops = users * (done.flops + done.attention * context)
-        more = f" + {flops:.3g} FLOPs / ({known[1] / 1e12:,.4g} TFLOP/s {known[0]} x "
-        more += f"{reached.decode})"
-    return (
-        f"1 / (({size(done.read(users))} weights + {size(kv)} KV) / "
-        f"({(machine.bandwidth or 0) / 1e9:,.4g} GB/s x {reached.bandwidth}) + {done.layers} "
-        f"layers x {reached.layer * 1e6:g} µs{more})"
-    )
+    values = {
+        "weights": Quantity(done.read(users), "bytes"), "cache": Quantity(kv, "bytes"),
+        "bandwidth": (machine.bandwidth or 0) / 1e9, "share": reached.bandwidth,
+        "layers": done.layers, "each": reached.layer * 1e6,
+    }  # fmt: skip
+    if known is None:
+        return Sentence("formula_decode", **values)
+    flops = users * (done.flops + done.attention * context)
+    return Sentence("formula_decode_compute", **values, flops=flops, rate=known[1] / 1e12,
+                    kind=known[0], reached=reached.decode)  # fmt: skip
 
 
 def prefill_text(done: Work, machine: Machine, tokens: int) -> str:
@@ -169,7 +164,6 @@ def prefill_text(done: Work, machine: Machine, tokens: int) -> str:
         return ""
     flops = tokens * (done.flops + done.attention * tokens / 2)
     reached = FAMILIES[machine.family]
-    return (
-        f"{tokens:,} tokens / ({flops:.3g} FLOPs / ({known[1] / 1e12:,.4g} TFLOP/s {known[0]} x "
-        f"{reached.prefill}) + {done.layers} layers x {reached.layer * 1e6:g} µs)"
-    )
+    return Sentence("formula_prefill", tokens=tokens, flops=flops, rate=known[1] / 1e12,
+                    kind=known[0], reached=reached.prefill, layers=done.layers,
+                    each=reached.layer * 1e6)  # fmt: skip

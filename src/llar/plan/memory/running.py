@@ -27,7 +27,7 @@ from ..figure import Figure
 from ..shape import Shape
 from .formats import Format
 from .kv import KV, kv_cache, padded, unseen_window
-from .weights import Weights, is_linear, weights
+from .weights import is_linear, weights
 
 __all__ = ["BATCH_TOKENS", "EARLIER", "RESIDENT", "UBATCH", "Running", "running"]
 
@@ -166,7 +166,7 @@ def _in_llama(asked: _Asked) -> Running:
     shape = asked.shape
     held = weights(shape, asked.fmt)
     cache = kv_cache(shape, asked.context, asked.users, asked.k, asked.v, ubatch=asked.ubatch)
-    copied = _reordered(held, shape, asked.cpu)
+    copied = _reordered(shape, asked.fmt, asked.cpu)
     compute = _compute(asked, cache)
     outputs = shape.hidden if shape.encoder else shape.vocabulary
     output = Figure(
@@ -222,7 +222,8 @@ def _notes(asked: _Asked) -> Iterator[str]:
         )
 
 
-def _reordered(held: Weights, shape: Shape, cpu: str) -> int:
+@lru_cache(maxsize=128)  # asked for again with every context and number of users that is tried
+def _reordered(shape: Shape, fmt: Format, cpu: str) -> int:
     """Bytes of the matrices that llama.cpp copies into another order for this processor.
 
     Those of the layers and the head, for which a tied embedding is copied too.
@@ -231,7 +232,7 @@ def _reordered(held: Weights, shape: Shape, cpu: str) -> int:
     head = "token_embd" if shape.tied and not shape.encoder else "output"
     return sum(
         size
-        for tensor, kind, size in held.sizes
+        for tensor, kind, size in weights(shape, fmt).sizes
         if kind in types
         and len(tensor.shape) > 1
         and tensor.shape[-2] % rows == 0

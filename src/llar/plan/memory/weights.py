@@ -30,6 +30,10 @@ class Weights:
     figures: tuple[Figure, ...]
     notes: tuple[str, ...] = ()  # what came out otherwise than the format's name says
 
+    def __hash__(self) -> int:
+        # enough to tell them apart; hashing a thousand tensors at each look-up takes long
+        return hash((self.format, self.total, self.parameters, len(self.sizes)))
+
 
 @lru_cache(maxsize=128)
 def weights(shape: Shape, fmt: Format) -> Weights:

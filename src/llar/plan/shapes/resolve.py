@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +48,14 @@ def resolve(config: Config, text: str) -> Shape:
     found = known.find(text)
     if found is None:
         raise _unknown(text)
+    return _known(found.name)
+
+
+@functools.cache
+def _known(name: str) -> Shape:
+    """The Shape of a known model, made once: what is counted of it is then found again by it."""
+    found = known.find(name)
+    assert found is not None
     return _limited(found.shape())
 
 

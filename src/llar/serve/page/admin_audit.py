@@ -17,15 +17,23 @@ from ..audit import Entry, Format, parse_day
 from ..request import identity_of
 from ..state import State
 from ..threads import in_thread, iterate
-from .admin_parts import admin, answer, cell, moment, note, table
+from .admin_parts import Moment, admin, answer, cell, note, table
 from .frame import Screen
-from .library_parts import confirmed, number
+from .library_parts import confirmed, day, number
 from .parts import tag
 
 __all__ = ["Log"]
 
 PAGE = 50
 KINDS = {"csv": "text/csv", "jsonl": "application/jsonl"}
+ACTIONS = (
+    "ask", "search", "read", "create", "create collection", "delete", "delete collection",
+    "reindex", "reembed", "sync", "pull", "model pulled", "model removed", "questions",
+    "evaluate", "metadata", "change metadata", "remove", "download", "upload", "signed in",
+    "signed out", "sign-in failed", "access granted", "access revoked", "audit exported",
+    "audit pruned", "key made", "key revoked", "password set", "user added", "user changed",
+    "user removed", "user forgotten",
+)  # fmt: skip
 
 
 class Log:
@@ -34,7 +42,7 @@ class Log:
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
         self._entries: list[Entry] = []
-        self._fields: dict[str, ui.input] = {}
+        self._fields: dict[str, ui.input | ui.select] = {}
         say = screen.say
         days = screen.state.config.audit_days
         kept = (
@@ -44,12 +52,8 @@ class Log:
         with ui.element("section").classes("t-card"):
             with ui.element("div").classes("t-row"):
                 for name in ("user", "collection", "action", "since", "until"):
-                    field = ui.input(say(f"filter_{name}")).props("outlined dense clearable")
-                    field.classes("t-narrow").props(f"data-field={name} debounce=300")
-                    if name in ("since", "until"):
-                        field.props("type=date stack-label")
-                    field.on_value_change(self.show)
-                    self._fields[name] = field
+                    self._fields[name] = self._field(name)
+            tag("p", say("days_are_utc"), "l-quiet l-small")
             with ui.element("div").classes("t-row"):
                 for form in KINDS:
                     button = ui.button(say("export", form=form.upper()), icon="download")
@@ -58,6 +62,22 @@ class Log:
                 ui.element("span").classes("l-grow")
                 ui.button(say("prune"), icon="auto_delete", on_click=self._prune).props("flat")
         self._place = ui.element("section").classes("t-card")
+
+    def _field(self, name: str) -> ui.input | ui.select:
+        """What the log is filtered by."""
+        label = self._screen.say(f"filter_{name}")
+        field: ui.input | ui.select
+        if name == "action":
+            names = {action: action_name(self._screen, action) for action in ACTIONS}
+            field = ui.select(dict(sorted(names.items(), key=lambda n: n[1])), label=label)
+            field.props("options-dense")
+        else:
+            field = ui.input(label).props("debounce=300")
+        if name in ("since", "until"):
+            field.props("type=date stack-label")
+        field.props(f"outlined dense clearable data-field={name}").classes("t-narrow")
+        field.on_value_change(self.show)
+        return field
 
     def _filters(self) -> dict[str, Any]:
         """What is filtered by. Raises ServeError for a date that is none."""
@@ -101,10 +121,12 @@ class Log:
         say = self._screen.say
         with ui.element("tr") as row:
             row.props["data-entry"] = str(entry.id)
-            cell(say("when"), moment(entry.at)).classes("l-number")
+            with cell(say("when"), "").classes("l-number"):
+                Moment(entry.at, self._screen.language, seconds=True)
             with cell(say("who"), entry.user):
-                tag("div", " ".join((entry.via, entry.address)), "l-quiet l-small")
-            with cell(say("what"), entry.action):
+                way = say(f"via_{entry.via}")
+                tag("div", " ".join((way, entry.address)), "l-quiet l-small")
+            with cell(say("what"), action_name(self._screen, entry.action)):
                 if entry.detail:
                     tag("div", entry.detail, "l-quiet l-small")
             cell(say("filter_collection"), entry.collection or "–")
@@ -133,16 +155,23 @@ class Log:
         chosen = await answer(dialog)
         if not chosen:
             return
-        day = parse_day(str(chosen))
-        title = say("prune_title", day=f"{day:%Y-%m-%d}")
+        first = parse_day(str(chosen))
+        title = say("prune_title", day=day(f"{first:%Y-%m-%d}", self._screen.language))
         if not await confirmed(say, title, say("prune_about"), [], say("prune_do")):
             return
         by = admin(self._screen)
-        count = await in_thread(self._screen.state.audit.prune, day)
-        await note(self._screen, by, "audit pruned", f"before {day:%Y-%m-%d}")
+        count = await in_thread(self._screen.state.audit.prune, first)
+        await note(self._screen, by, "audit pruned", f"before {first:%Y-%m-%d}")
         text = say("pruned", count=number(count, self._screen.language))
         ui.notify(text, position="top")
         await self.show()
+
+
+def action_name(screen: Screen, action: str) -> str:
+    """What was done, in the reader's language; one that this version does not know as it is."""
+    if action not in ACTIONS:
+        return action
+    return screen.say(f"action_{action.replace(' ', '_').replace('-', '_')}")
 
 
 @nicegui.app.get("/admin/audit.{form}", include_in_schema=False)

@@ -7,7 +7,7 @@ from nicegui import context, ui
 from ..accounts import Key
 from ..threads import in_thread
 from ..who import ROLES, Identity
-from .admin_parts import answer, cell, day, form, note, table
+from .admin_parts import answer, cell, form, note, table, time_cell
 from .frame import Screen
 from .library_parts import confirmed, copy_button
 from .parts import icon_button, tag
@@ -67,8 +67,9 @@ class Keys:
             cell(say("most"), say(f"role_{key.role}") if key.role else "–")
             only = say("all") if key.collections is None else ", ".join(key.collections)
             cell(say("only"), only)
-            cell(say("expires"), day(key.expires, say("for_ever")))
-            cell(say("last_used"), day(key.last_used, say("never")))
+            language = self._screen.language
+            time_cell(say("expires"), key.expires, language, say("for_ever"))
+            time_cell(say("last_used"), key.last_used, language, say("never"))
             with ui.element("td").classes("t-actions"):
                 button = icon_button("key_off", f"{say('revoke')}: {key.id}")
                 button.on_click(lambda: self._revoke(key)).props["data-do"] = "revoke"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from nicegui import ui
+from nicegui.element import Element
 from nicegui.elements.mixins.text_element import TextElement
 
 from ..threads import in_thread
@@ -15,7 +16,7 @@ from ..who import Identity
 from .frame import Screen
 from .parts import tag
 
-__all__ = ["admin", "answer", "cell", "day", "form", "moment", "note", "table"]
+__all__ = ["Moment", "admin", "answer", "cell", "form", "note", "table", "time_cell"]
 
 
 def admin(screen: Screen) -> Identity:
@@ -76,11 +77,18 @@ def cell(label: str, text: str) -> TextElement:
     return found
 
 
-def day(when: datetime | None, never: str) -> str:
-    """A date as YYYY-MM-DD, in UTC."""
-    return when.strftime("%Y-%m-%d") if when else never
+class Moment(Element, component="admin_time.js"):
+    """A date and time by the clock of the reader's browser; its title is the exact one, in UTC."""
+
+    def __init__(self, when: datetime, language: str, *, seconds: bool = False) -> None:
+        super().__init__()
+        self._props["at"] = when.astimezone(UTC).isoformat(timespec="seconds")
+        self._props["locale"] = language
+        self._props["seconds"] = seconds
 
 
-def moment(when: datetime) -> str:
-    """A date and time to the second, in UTC."""
-    return when.strftime("%Y-%m-%d %H:%M:%S")
+def time_cell(label: str, when: datetime | None, language: str, never: str = "–") -> None:
+    """A cell with a moment, or `never` where there was none."""
+    with cell(label, "" if when else never):
+        if when:
+            Moment(when, language)

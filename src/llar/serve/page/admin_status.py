@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import time
 from dataclasses import dataclass
@@ -22,11 +23,17 @@ from .library_parts import duration, number, size
 from .models_here import resident
 from .models_machine import figure
 from .parts import tag
+from .words import Say
 
-__all__ = ["Requests", "Status", "requests_of"]
+__all__ = ["Requests", "Status", "requests_of", "unready"]
 
 STARTED = time.time()
 EVERY = 3.0  # seconds
+REASONS = (  # as /ready says them -> their texts
+    (re.compile(r"the server is stopping"), "reason_stopping"),
+    (re.compile(r"less than (?P<size>\d+) MiB of disk are free"), "reason_disk"),
+    (re.compile(r"model (?P<name>.+) cannot be loaded"), "reason_model"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +97,7 @@ class Status:
         with ui.element("div").classes("t-problem").props("role=alert"):
             tag("p", say("not_ready"))
             for reason in reasons:
-                tag("p", reason)
+                tag("p", unready(reason, say))
 
     def _server(self, free: int, users: int, sessions: int, collections: int) -> None:
         say, language = self._screen.say, self._screen.language
@@ -148,6 +155,14 @@ def requests_of(metrics: Metrics) -> Requests:
     every = below.get(float("inf"), 0.0)
     enough = [b for b in sorted(below) if b != float("inf") and below[b] >= 0.95 * every]
     return Requests(count, failed, enough[0] if enough else None)
+
+
+def unready(reason: str, say: Say) -> str:
+    """Why the server is not ready, in the reader's language; what is not known here as it is."""
+    for pattern, key in REASONS:
+        if found := pattern.fullmatch(reason):
+            return say(key, **found.groupdict()) if found.groupdict() else say(key)
+    return reason
 
 
 def _reasons(state: State) -> list[str]:

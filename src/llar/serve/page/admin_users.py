@@ -8,7 +8,7 @@ from ..accounts import User
 from ..forget import forget
 from ..threads import in_thread
 from ..who import ROLES
-from .admin_parts import admin, answer, cell, day, form, note, table
+from .admin_parts import admin, answer, cell, form, note, table, time_cell
 from .frame import Screen
 from .library_parts import confirmed, number
 from .parts import icon_button, tag
@@ -55,7 +55,8 @@ class Users:
             cell(say("role"), say(f"role_{user.role}"))
             cell(say("groups"), ", ".join((*user.groups, *user.sso_groups)) or "–")
             cell(say("ways"), ", ".join(ways) or "–")
-            cell(say("last_sign_in"), day(user.last_sign_in, say("never")))
+            language = self._screen.language
+            time_cell(say("last_sign_in"), user.last_sign_in, language, say("never"))
             with ui.element("td").classes("t-actions"):
                 for name, icon, do in (
                     ("change", "edit", self._change),

@@ -13,12 +13,14 @@ from ...plan.advice.situation import QUESTIONS, Question, situation
 from ...plan.hardware.machines import machines
 from ..threads import in_thread
 from .advise_answer import show_answer
+from .advise_said import said
 from .frame import Screen, frame, page
 from .inside_settings import problem
 from .library_parts import sheet
 from .parts import tag
 
 NUMBERS = ("users", "documents", "pages", "latency", "examples")
+BUDGETS = ("once", "monthly")  # empty: no limit
 DEFAULTS = {"users": "20", "data": "internal", "languages": "en", "hardware": "this"}
 
 
@@ -30,7 +32,8 @@ async def show() -> None:
         screen.identity()
         known = await in_thread(machines, screen.state.config)
         names = {"this": screen.say("this_machine")}
-        names |= {name: machine.title or name for name, machine in known.items()}
+        language = screen.language
+        names |= {name: said(machine.title, language) or name for name, machine in known.items()}
         Form(screen, names)
 
 
@@ -57,11 +60,11 @@ class Form:
             self._go.props("unelevated data-part=advise")
             self._problem = tag("p", "", "t-problem", "role=alert")
         self._place = ui.element("section").classes("t-results").props("aria-live=polite")
-        problem(self._problem, None)
+        problem(self._problem, None, screen)
 
     def _ask(self, question: Question) -> None:
         say, key = self._screen.say, question.key
-        value = DEFAULTS.get(key, question.default)
+        value = "" if key in BUDGETS else DEFAULTS.get(key, question.default)
         field: ui.select | ui.input
         if question.choices:
             options = {answer: say(f"{key}_{answer}") for answer, _ in question.choices}
@@ -71,8 +74,10 @@ class Form:
                 dict(self._hardware), value=[value], multiple=True, label=say(key), with_input=True
             ).props("use-chips options-dense")
         else:
-            field = ui.input(say(key), value=value, placeholder=say("any"))
-            if key in NUMBERS:
+            field = ui.input(say(key), value=value)
+            if key in BUDGETS:
+                field.props("stack-label").props["placeholder"] = say("no_limit")
+            if key in (*NUMBERS, *BUDGETS):
                 field.props("inputmode=decimal")
         field.props(f"outlined data-question={key}")
         hint = f"{key}_hint"
@@ -95,13 +100,13 @@ class Form:
         is_open = bool(self._open.value)
 
         def found() -> Advice:
-            said = situation(
+            told = situation(
                 answers,
                 open_licence=is_open,
                 currency="EUR" if currency == "EUR" else "USD",
                 eur_per_usd=rate,
             )
-            return advise(config, said)
+            return advise(config, told)
 
         error: LlarError | None = None
         try:
@@ -110,7 +115,7 @@ class Form:
             error = e
         if self._place.is_deleted:
             return
-        problem(self._problem, error)
+        problem(self._problem, error, self._screen)
         self._place.clear()
         if error is None:
             with self._place:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from nicegui import events, ui
 from nicegui.element import Element
@@ -15,11 +17,17 @@ from ..threads import in_thread
 from .frame import Screen
 from .inside_settings import problem
 from .inside_shown import percent
-from .library_parts import number
+from .library_parts import localised, number
 from .parts import document_address
+from .words import Say
 
-__all__ = ["Meaning"]
+__all__ = ["Meaning", "in_words", "noted"]
 
+NOTES = (  # how the library says what is to know about a map -> its text
+    (re.compile(r"a random sample of (?P<most>\S+) of the (?P<all>\S+) passages"), "note_sample"),
+    (re.compile(r"no groups stand apart"), "note_apart"),
+    (re.compile(r"the groups hardly stand apart: silhouette (?P<score>[-\d.]+),.*"), "note_hardly"),
+)
 COUNTS = (200, 500, 1_000, 2_000)  # passages drawn
 
 
@@ -66,7 +74,7 @@ class Meaning:
                 ui.label(say("no_collection"))
             self._problem = ui.label().classes("t-problem").props("role=alert")
         self._place = ui.element("section").classes("t-map-place")
-        problem(self._problem, None)
+        problem(self._problem, None, screen)
 
     async def show(self) -> None:
         """The tab was opened."""
@@ -98,7 +106,7 @@ class Meaning:
         if self._place.is_deleted:
             return
         self._go.enable()
-        problem(self._problem, error)
+        problem(self._problem, error, self._screen)
         self._place.clear()
         if error is None:
             self._lines, self._drawn = lines, name
@@ -112,11 +120,11 @@ class Meaning:
         if drawn.variance:
             text += " " + say("variance", share=percent(sum(drawn.variance), language))
         for note in drawn.notes:
-            text += f" {note}."
+            text += " " + noted(note, say, language)
         ui.label(text).classes("l-quiet").props("data-part=map-facts")
         keys = ("find", "found", "in", "out", "whole", "groups", "role", "keys", "all")
         names = {key: say(f"map_{key}", count="{count}") for key in keys}
-        MapOf(drawn, names).on("open", self._open)
+        MapOf(in_words(drawn, say), names).on("open", self._open)
 
     def _open(self, e: events.GenericEventArguments) -> None:
         """Show the passage in its document."""
@@ -126,3 +134,28 @@ class Meaning:
         line = self._lines[number_of]
         where = document_address(self._drawn, line.document, start=line.start, end=line.end)
         ui.navigate.to(where)
+
+
+def noted(note: str, say: Say, language: str) -> str:
+    """A note of the library in the reader's language; one that is not known here as it is."""
+    for pattern, key in NOTES:
+        found = pattern.fullmatch(note)
+        if found:
+            values = {name: localised(text, language) for name, text in found.groupdict().items()}
+            return say(key, **values)
+    return f"{note}."
+
+
+def in_words(drawn: Map, say: Say) -> Map:
+    """The map with groups that were found, and pages, called in the reader's language."""
+
+    def group(name: str) -> str:
+        return say("map_group", number=name.removeprefix("group ")) if drawn.found else name
+
+    def source(text: str) -> str:
+        found = re.fullmatch(r"(.*), page (\d+)", text, re.DOTALL)
+        return say("map_page", name=found[1], number=found[2]) if found else text
+
+    points = [replace(p, group=group(p.group), source=source(p.source)) for p in drawn.points]
+    groups = [replace(g, name=group(g.name)) for g in drawn.groups]
+    return replace(drawn, points=tuple(points), groups=tuple(groups))

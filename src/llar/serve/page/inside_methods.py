@@ -57,7 +57,7 @@ class Methods:
                 self._spinner.set_visibility(False)
             self._problem = ui.label().classes("t-problem").props("role=alert")
         self._results = ui.element("section").classes("t-cards").props("aria-live=polite")
-        problem(self._problem, None)
+        problem(self._problem, None, screen)
         context.client.on_disconnect(self._stopped.set)
 
     async def show(self) -> None:
@@ -90,7 +90,7 @@ class Methods:
         if self._results.is_deleted:
             return
         self._working(False)
-        problem(self._problem, None if self._stopped.is_set() else error)
+        problem(self._problem, None if self._stopped.is_set() else error, self._screen)
         if error is None:
             self._results.clear()
             with self._results:
@@ -110,7 +110,7 @@ class Methods:
             about = METHODS[each.method]
             ui.label(say(f"method_{each.method.replace('-', '_')}")).classes("l-quiet l-small")
             if each.refused:
-                ui.label(each.refused).classes("t-problem")
+                ui.label(say("refused", reason=each.refused)).classes("t-problem")
                 return
             ui.label(each.text).classes("t-written")
             chips = Tokens(say("tokens_of", name=each.method), token_names(say))

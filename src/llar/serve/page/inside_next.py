@@ -38,7 +38,7 @@ class NextToken:
                 self._facts = ui.label().classes("t-facts").props("role=status data-part=facts")
                 self._choice = Choice(names_of(screen), screen.language)
                 ui.label(say("choice_about")).classes("l-quiet l-small")
-        problem(self._problem, None)
+        problem(self._problem, None, screen)
 
     async def show(self) -> None:
         """The tab was opened."""
@@ -62,7 +62,7 @@ class NextToken:
             error = e
         if self._choice.is_deleted:
             return
-        problem(self._problem, error)
+        problem(self._problem, error, self._screen)
         if error is None:
             self._choice.show(told.step.candidates)
             self._facts.text = facts(self._screen, told)

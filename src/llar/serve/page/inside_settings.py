@@ -12,11 +12,12 @@ from ...config import Config
 from ...errors import LlarError
 from ...inside.decoding import Settings
 from ...models.store import Store
+from . import problems
 from .frame import Screen
 from .library_parts import number
 from .words import Say
 
-__all__ = ["Sliders", "choose_model", "model_names", "problem"]
+__all__ = ["Sliders", "choose_model", "model_names", "problem", "reason"]
 
 Changed = Callable[[], Awaitable[None]]
 
@@ -112,7 +113,12 @@ def choose_model(names: Sequence[str], config: Config, say: Say, changed: Change
     return chosen.props("outlined dense options-dense").classes("t-model")
 
 
-def problem(label: TextElement, error: LlarError | None) -> None:
+def problem(label: TextElement, error: LlarError | None, screen: Screen) -> None:
     """Show what is wrong in its place, or nothing."""
-    label.text = str(error) if error else ""
+    label.text = reason(error, screen) if error else ""
     label.set_visibility(error is not None)
+
+
+def reason(error: LlarError, screen: Screen) -> str:
+    """What is wrong in the reader's language, its exact words, and what mends it."""
+    return " ".join(filter(None, problems.said(error, screen.language, admin=screen.is_admin)))

@@ -83,4 +83,4 @@ def _seen(character: str) -> str:
 def percent(share: float, language: str) -> str:
     """0.1234 as "12.3%", as the language writes it; very small ones with two digits."""
     digits = 1 if share >= 0.001 or share == 0 else 2 - math.floor(math.log10(100 * share))
-    return number(100 * share, language, digits) + ("%" if language == "en" else "\u00a0%")
+    return number(100 * share, language, digits) + ("\u00a0%" if language in ("es", "ca") else "%")

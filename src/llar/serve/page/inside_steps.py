@@ -94,7 +94,7 @@ class StepByStep:
                 self._facts = ui.label().classes("t-facts").props("role=status")
                 self._choice = Choice(names_of(screen), screen.language, picks=True)
                 self._choice.on("pick", self._pick)
-        problem(self._problem, None)
+        problem(self._problem, None, screen)
 
     def _button(self, key: str, icon: str, on_click: object) -> None:
         label = self._screen.say(key, count=AT_ONCE)
@@ -185,7 +185,7 @@ class StepByStep:
         self._tree = tree
 
     def _show(self, error: LlarError | None) -> None:
-        problem(self._problem, error)
+        problem(self._problem, error, self._screen)
         tree, told = self._tree, self._told
         if tree is None or told is None:
             return

@@ -60,7 +60,7 @@ class TextTokens:
                 "outline"
             )
             self._costs = ui.element("div").classes("t-scroll")
-        problem(self._problem, None)
+        problem(self._problem, None, screen)
 
     async def show(self) -> None:
         """The tab was opened."""
@@ -86,7 +86,7 @@ class TextTokens:
             error = e
         if self._results.is_deleted:
             return
-        problem(self._problem, error)
+        problem(self._problem, error, self._screen)
         if error is None:
             self._results.clear()
             with self._results:
@@ -100,7 +100,9 @@ class TextTokens:
         ):
             with ui.element("div").classes("t-tokenized-head"):
                 tag("h2", self._names[each.tokenizer], "t-head")
-                ui.label(each.kind).classes("l-quiet l-small")
+                plain = each.tokenizer in inside.PLAIN
+                kind = say(f"kind_{each.tokenizer}") if plain else each.kind
+                ui.label(kind).classes("l-quiet l-small")
             with ui.element("dl").classes("t-figures"):
                 _figure(say("count"), number(each.count, language), "count")
                 size = number(each.size, language) if each.fixed else say("no_vocabulary")

@@ -12,7 +12,8 @@ from ...errors import LlarError, QueryError
 from ...records import Step
 from ..threads import in_thread
 from .frame import Screen, frame, page
-from .lab_form import Form, described, explain_steps
+from .inside_settings import reason
+from .lab_form import Form, explain_steps
 from .lab_look import (
     Column,
     Look,
@@ -27,7 +28,9 @@ from .lab_look import (
 )
 from .lab_prompt import budget, evidence, messages
 from .lab_ranks import Titled, ranks, where
+from .lab_steps import in_words, inner, told
 from .library_parts import asking, copy_button, empty, milliseconds, number, sheet, tag
+from .words import Say
 
 LONGEST = 32_000  # characters of a question
 
@@ -90,13 +93,12 @@ class _Lab:
             with self._second_place:
                 self._second = Form(self._say, self._first.settings, self._models, "B")
 
-    async def _explain(self) -> None:
+    def _explain(self) -> None:
         """Fill the help of the steps when it is opened first."""
         if not self._help.value or self._help.default_slot.children:
             return
-        table = await in_thread(described)
         with self._help:
-            explain_steps(self._say, table)
+            explain_steps(self._say)
 
     async def _search(self) -> None:
         """Search by the settings chosen and show how."""
@@ -151,8 +153,8 @@ class _Lab:
                 say,
                 self._language,
                 [
-                    Titled("A", _brief(a.settings), _final(a, {})),
-                    Titled("B", _brief(b.settings), _final(b, first)),
+                    Titled("A", _brief(say, a.settings), _final(a, {})),
+                    Titled("B", _brief(say, b.settings), _final(b, first)),
                 ],
                 {**a.passages, **b.passages},
                 lambda i: self._open(b if i in b.passages else a, i),
@@ -189,8 +191,8 @@ class _Lab:
         if column.name == k.settings.strategy:
             if column.name == "single":
                 return Titled(say(f"fused_{k.settings.mode}"), say("fused_about"), column)
-            return Titled(column.name, say("strategy_about"), column)
-        return Titled(column.name, say("post_about"), column)
+            return Titled(in_words(say, "strategy", column.name), say("strategy_about"), column)
+        return Titled(in_words(say, "post", column.name), say("post_about"), column)
 
     def _query(self, k: Look) -> None:
         """What the steps before retrieval made of the question."""
@@ -203,7 +205,7 @@ class _Lab:
             with tag("dl", style="k-rewrite"):
                 for timed in steps:
                     with tag("dt"):
-                        tag("code", timed.step.name)
+                        tag("code", in_words(say, "query", timed.step.name))
                         spent = milliseconds(timed.step.seconds, self._language)
                         tag("span", spent, "l-quiet l-small l-number")
                     with tag("dd"):
@@ -231,8 +233,10 @@ class _Lab:
                         tag("li", text)
             elif key != "hits":
                 text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+                if isinstance(value, float):
+                    text = number(value, self._language, 4)
                 with tag("p"):
-                    tag("span", f"{key}: ", "l-quiet", lang="en")
+                    tag("span", f"{told(say, key)}: ", "l-quiet")
                     tag("span", text)
 
     def _times(self, k: Look) -> None:
@@ -257,7 +261,7 @@ class _Lab:
 
     def _time(self, step: Step, total: float, style: str) -> None:
         with tag("tr", style=style):
-            tag("th", step.name, scope="row")
+            tag("th", inner(self._say, step.name), scope="row")
             tag("td", milliseconds(step.seconds, self._language), "l-number")
             with tag("td", style="k-time-cell", aria_hidden="true"):
                 share = 100 * step.seconds / total if total else 0
@@ -286,7 +290,7 @@ class _Lab:
             evidence(say, self._language, found)
             tag("h3", say("prompt"))
             if problem is not None:
-                tag("p", problem.message, "k-verdict k-none")
+                tag("p", reason(problem, self._screen), "k-verdict k-none")
                 return
             assert prompt is not None
             if not found.answerable:
@@ -337,7 +341,9 @@ def _final(k: Look, first: dict[int, int]) -> Column:
     return Column("final", False, places, k.seconds)
 
 
-def _brief(settings: Settings) -> str:
+def _brief(say: Say, settings: Settings) -> str:
     """Settings in a few words."""
-    steps = [*settings.query, settings.strategy, *settings.post]
-    return " · ".join([settings.mode, *steps])
+    steps = [in_words(say, "query", step) for step in settings.query]
+    steps.append(in_words(say, "strategy", settings.strategy))
+    steps += [in_words(say, "post", step) for step in settings.post]
+    return " · ".join([say(f"mode_{settings.mode}"), *steps])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import get_args
 
 from nicegui import ui
 
 from ...retrieve.options import Mode
-from ...retrieve.steps import STEPS, Kind, StepName
+from ...retrieve.steps import STEPS, Kind
 from .lab_look import MOST, Settings
+from .lab_steps import does, options
 from .library_parts import tag
 from .words import Say
 
@@ -32,12 +32,14 @@ class Form:
             ).props("outlined dense options-dense")
             self._k = ui.number(say("k"), value=start.k, min=1, max=MOST, step=1, precision=0)
             self._k.props("outlined dense").set_visibility(asking)
-            self._query = _steps(say("query"), "query", start.query)
-            strategies = list(dict.fromkeys([*STEPS["strategy"], start.strategy]))
+            self._query = _steps(say, "query", start.query)
             self._strategy = ui.select(
-                strategies, label=say("strategy"), value=start.strategy, new_value_mode="add-unique"
+                options(say, "strategy", (start.strategy,)),
+                label=say("strategy"),
+                value=start.strategy,
+                new_value_mode="add-unique",
             ).props("outlined dense options-dense")
-            self._post = _steps(say("post"), "post", start.post)
+            self._post = _steps(say, "post", start.post)
             self._model = ui.select(
                 list(dict.fromkeys([*models, start.model])), label=say("model"), value=start.model
             ).props("outlined dense options-dense")
@@ -61,11 +63,11 @@ class Form:
         )
 
 
-def _steps(label: str, kind: Kind, chosen: Sequence[str]) -> ui.select:
+def _steps(say: Say, kind: Kind, chosen: tuple[str, ...]) -> ui.select:
     """Several steps in the order in which they are chosen; one with an argument may be typed."""
     select = ui.select(
-        list(dict.fromkeys([*STEPS[kind], *chosen])),
-        label=label,
+        options(say, kind, chosen),
+        label=say(kind),
         value=list(chosen),
         multiple=True,
         new_value_mode="add-unique",
@@ -73,24 +75,12 @@ def _steps(label: str, kind: Kind, chosen: Sequence[str]) -> ui.select:
     return select.props("outlined dense options-dense use-chips").classes("k-steps")
 
 
-@cache
-def described() -> dict[Kind, list[tuple[str, str]]]:
-    """Every step with the line that says what it does, as the library's own code says it.
-
-    It imports the modules of all steps, so call it in a thread.
-    """
-    return {
-        kind: [(name, StepName(kind, name).about()) for name in names]
-        for kind, names in STEPS.items()
-    }
-
-
-def explain_steps(say: Say, table: dict[Kind, list[tuple[str, str]]]) -> None:
+def explain_steps(say: Say) -> None:
     """What each step does, by kind."""
-    for kind, rows in table.items():
+    for kind, names in STEPS.items():
         tag("h3", say(kind))
-        with tag("dl", style="k-about", lang="en"):
-            for name, about in rows:
+        with tag("dl", style="k-about"):
+            for name in names:
                 with tag("dt"):
                     tag("code", name)
-                tag("dd", about)
+                tag("dd", does(say, kind, name))

@@ -9,6 +9,7 @@ from nicegui import ui
 
 from ...records import Chunk, Source
 from .lab_look import Column, Place
+from .lab_steps import score_name
 from .library_parts import milliseconds, number, tag
 from .words import Say
 
@@ -81,7 +82,7 @@ def _card(
             text = " ".join(found[1].text.split())
             cut = text if len(text) <= SNIPPET else f"{text[:SNIPPET].rstrip()} …"
             tag("span", cut, "k-snippet")
-        tag("span", scores(language, place), "k-score l-number")
+        tag("span", scores(say, language, place), "k-score l-number")
 
 
 def _moved(say: Say, place: Place, column: Column) -> None:
@@ -105,9 +106,12 @@ def where(say: Say, source: Source, chunk: Chunk) -> str:
     return f"{source.name}, {say('page', number=chunk.first_page)}"
 
 
-def scores(language: str, place: Place) -> str:
+def scores(say: Say, language: str, place: Place) -> str:
     """A score and what it is made of."""
-    parts = [f"{name} {number(value, language, 3)}" for name, value in place.parts.items()]
+    parts = [
+        f"{score_name(say, name)} {number(value, language, 3)}"
+        for name, value in place.parts.items()
+    ]
     whole = number(place.score, language, 3)
     return whole if len(parts) < 2 else f"{whole} · {' · '.join(parts)}"
 

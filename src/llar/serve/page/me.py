@@ -13,7 +13,7 @@ from ..history import History
 from ..threads import in_thread
 from ..who import Identity
 from .admin_keys import Keys
-from .admin_parts import cell, moment, note, table
+from .admin_parts import Moment, cell, note, table, time_cell
 from .chat_answer import because
 from .frame import Screen, frame, page
 from .library_parts import confirmed, number, sheet
@@ -99,18 +99,22 @@ class Sessions:
         """Read and draw them."""
         identity = self._screen.identity()
         found = await in_thread(self._screen.state.accounts.sessions, identity.user)
-        say = self._screen.say
+        say, language = self._screen.say, self._screen.language
         self._place.clear()
         with self._place, table([*(say(k) for k in ("since", "until", "address")), ""],
                                 say("sessions")):  # fmt: skip
             for session in found:
                 with ui.element("tr"):
                     this = f" ({say('this_one')})" if session.id == identity.session else ""
-                    tag("th", moment(session.created) + this, props="scope=row")
-                    cell(say("until"), moment(session.expires))
+                    with tag("th", props="scope=row"):
+                        Moment(session.created, language)
+                        tag("span", this)
+                    time_cell(say("until"), session.expires, language)
                     cell(say("address"), session.address or "–")
                     with ui.element("td").classes("t-actions"):
-                        button = icon_button("logout", f"{say('end')}: {moment(session.created)}")
+                        button = icon_button(
+                            "logout", f"{say('end')}: {session.created:%Y-%m-%d %H:%M} UTC"
+                        )
                         button.on_click(lambda session=session: self._end(session))
 
     async def _end(self, session: Session) -> None:

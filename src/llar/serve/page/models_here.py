@@ -17,6 +17,7 @@ from ..engines import EngineStatus
 from ..steps import StepsStatus
 from ..threads import in_thread
 from .frame import Screen
+from .inside_settings import reason
 from .library_parts import confirmed, empty, number, size
 from .models_fit import Runs, runs, this_machine
 from .models_machine import figure
@@ -32,18 +33,19 @@ class Shelf:
     """What the store holds: good models, why others are damaged, and pulls that were stopped."""
 
     good: tuple[InstalledModel, ...]
-    damaged: dict[str, str]
+    damaged: dict[str, LlarError]
     unfinished: dict[str, int]
 
     @classmethod
     def of(cls, store: Store) -> Shelf:
         """As it is now."""
-        good, bad = [], {}
+        good: list[InstalledModel] = []
+        bad: dict[str, LlarError] = {}
         for name in store.names():
             try:
                 good.append(store.get(name))
             except LlarError as e:
-                bad[name] = str(e)
+                bad[name] = e
         return cls(tuple(good), bad, store.unfinished())
 
 
@@ -187,12 +189,12 @@ class Installed:
                     found.append(name)
         return found
 
-    def _damaged(self, name: str, why: str) -> None:
+    def _damaged(self, name: str, why: LlarError) -> None:
         say = self._screen.say
         with ui.element("article").classes("t-card") as card:
             card.props["data-model"] = name
             tag("h3", name, "t-head")
-            tag("p", why, "t-problem")
+            tag("p", reason(why, self._screen), "t-problem")
             if self._screen.identity().is_admin:
                 self._delete(name, say("remove_damaged", name=name))
 

@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable
 
 from nicegui import ui
 
+from ...errors import PullError
 from ..job_records import Job
 from ..threads import in_thread
 from .frame import Screen
+from .inside_settings import reason
 from .library_parts import confirmed, duration, size
 from .parts import tag
 
@@ -90,11 +92,12 @@ class Pulls:
                 bar.props["aria-label"] = job.title
                 ui.label(self._progress(job)).classes("l-quiet l-small t-facts")
             if job.error:
-                tag("p", job.error, "t-problem")
+                error = PullError(job.error)
+                tag("p", reason(error, self._screen), "t-problem")
                 if job.fix:
                     tag("code", job.fix, "l-small")
             for note in job.result.get("notes", ()):
-                tag("p", str(note), "l-quiet l-small")
+                tag("p", str(note), "l-quiet l-small", "lang=en")
 
     def _progress(self, job: Job) -> str:
         say, language = self._screen.say, self._screen.language
