@@ -149,10 +149,15 @@ def test_a_long_job_makes_way_and_goes_on(tmp_path: Path) -> None:
 
     eva = jobs.add("sync", "eva", collection="c")
     pau = jobs.add("sync", "pau", collection="c")
-    jobs.start({"sync": long})
+    jobs.start({"sync": long, "make": long, "evaluate": long})
     until(jobs, finished(jobs, eva.id, pau.id))
     assert order == ["eva 0", "pau 0", "eva 1", "pau 1", "eva 2", "pau 2"]
     assert jobs.job(eva.id).done == 3
+    order.clear()
+    with jobs._lock:  # what would have to begin anew makes way for nobody
+        makes, waits = jobs.add("make", "eva", collection="c"), jobs.add("evaluate", "pau")
+    until(jobs, finished(jobs, makes.id, waits.id))
+    assert order == ["eva 0", "eva 1", "eva 2", "pau 0", "pau 1", "pau 2"]
     jobs.close()
 
 
@@ -218,6 +223,12 @@ def test_files_join_the_open_upload_of_their_user(jobs: Jobs) -> None:
     assert (jobs.job(first).total, jobs.job(first).total_bytes) == (2, 10)
     assert jobs.waiting_files("eva") == 2
     assert jobs.staged() == {"a.staged", "b.staged", "c.staged"}
+    mine = jobs.add_file(  # with other options it is a job of its own
+        "eva", "c", "x", staged="x", size=5, sha256="x", metadata={}, options={"names": ["a"]}
+    )[0]
+    assert (mine.id != first, mine.options) == (True, {"names": ["a"]})
+    jobs.cancel(mine.id)
+    jobs.forget(job_id=mine.id)
     jobs.cancel(first)
     assert [f.state for f in jobs.files(first)] == ["cancelled", "cancelled"]
     assert jobs.waiting_files("eva") == 0

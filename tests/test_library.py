@@ -10,8 +10,8 @@ import subprocess
 import sys
 import threading
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -24,21 +24,29 @@ from llar.documents.show import page_picture, quote_boxes
 from llar.errors import (
     Conflict,
     DocumentError,
+    EvaluationError,
     Forbidden,
     NotThere,
     QueryError,
     UnknownCollection,
 )
+from llar.evaluate.make import make
+from llar.evaluate.questions import Question
 from llar.index.index import delete_collection
+from llar.records import MetadataValue
 from llar.serve.accounts import Accounts
 from llar.serve.engines import Engines
 from llar.serve.job_records import Job
+from llar.serve.jobs import Jobs, Paused, Task
 from llar.serve.library import Library
 from llar.serve.parsing import Parsing
+from llar.serve.question_sets import QuestionSets
 from llar.serve.who import LOCAL, Identity
 
 EVA = Identity("eva", "editor", frozenset({"library"}))
+HUGO = Identity("hugo", "editor", frozenset({"hr"}))
 PAU = Identity("pau", "reader")
+HR = {"readers": "group:hr"}
 
 
 @dataclass
@@ -56,9 +64,18 @@ class Served:
             version = self.library.changes(version, seconds=5)
         return job
 
-    def send(self, name: str, data: bytes, *, by: Identity = LOCAL, collection: str = "c") -> Job:
+    def send(
+        self, name: str, data: bytes, *, by: Identity = LOCAL, collection: str = "c",
+        metadata: Mapping[str, MetadataValue] | None = None,
+    ) -> Job:  # fmt: skip
         """Upload a file and wait until it is dealt with."""
-        return self.done(self.library.upload(by, collection, name, io.BytesIO(data)))
+        stream = io.BytesIO(data)
+        return self.done(self.library.upload(by, collection, name, stream, metadata=metadata))
+
+    def state(self, job: Job) -> tuple[str, str]:
+        """What became of the last file of an upload, and why."""
+        file = self.library.job_files(LOCAL, job.id)[-1]
+        return file.state, file.error
 
     def paths(self) -> list[str]:
         """The documents of the collection."""
@@ -170,12 +187,27 @@ def test_a_collection_that_another_process_makes_or_deletes_is_noticed(
 
 
 @pytest.mark.slow
-def test_deleting_takes_uploads_jobs_and_grants_along(served: Served) -> None:
-    home = served.config.home
+def test_deleting_takes_along_all_that_quotes_the_documents(served: Served) -> None:
+    home, library = served.config.home, served.library
     served.accounts.grant("c", ["user:pau"])
     job = served.send("a/x.txt", b"Staff have 27 days of leave.")
     failed = served.send("bad.pdf", b"%PDF-1.4 no")
-    served.library.delete(LOCAL, "c")
+    asked = [Question("1", "How many days?", documents={"a/x.txt": 1.0})]
+    for name in ("c", "other"):
+        if name != "c":
+            library.create(LOCAL, name)
+            served.send("a/x.txt", b"Staff have 27 days of leave.", collection=name)
+        library.sets.save_questions(LOCAL, name, "leave", asked, version=None)
+        measured = served.done(library.runs.start(LOCAL, name, "leave"))
+        assert (measured.state, measured.error) == ("done", "")
+    library.delete(LOCAL, "c")
+    library.create(LOCAL, "c")  # another one, of the same name
+    assert library.sets.question_sets(LOCAL, "c") == []
+    assert library.runs.runs(LOCAL, "c") == []
+    assert [row.name for row in library.sets.question_sets(LOCAL, "other")] == ["leave"]
+    assert len(library.runs.runs(LOCAL, "other")) == 1
+    library.delete(LOCAL, "c")
+    library.delete(LOCAL, "other")
     assert served.library.names(LOCAL) == []
     assert not list((home / "server" / "uploads").rglob("*.txt"))
     assert not list((home / "server" / "uploads").rglob("*.pdf"))
@@ -307,6 +339,76 @@ def test_documents_hidden_from_a_reader_are_not_there(served: Served) -> None:
         library.reindex(EVA, "c", [hidden])
     with pytest.raises(NotThere):
         library.set_metadata(EVA, "c", hidden, {"readers": "everyone"})
+
+
+# -- uploads beside what is hidden ---------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_bytes_of_a_hidden_document_are_stored_like_any_others(served: Served) -> None:
+    """Nothing that the sender is shown differs from what new bytes would have given."""
+    library, text = served.library, b"The mayor has 90 days of leave."
+    served.accounts.grant("c", ["user:eva", "user:hugo"], "editor")
+    served.send("a.txt", text, metadata={**HR, "case": "4711"})
+    [before] = library.documents(LOCAL, "c").rows
+    with library.whole("c").index.database.write() as connection:  # it came long ago
+        connection.execute("UPDATE documents SET added = '2020-01-01T00:00:00+00:00'")
+    jobs = [served.send(n, t, by=EVA) for n, t in (("b.txt", text), ("new.txt", b"Doors close."))]
+    assert [served.state(job) for job in jobs] == [("done", "")] * 2
+    same, new = library.documents(EVA, "c").rows
+    assert (same.path, same.copies, same.metadata) == ("b.txt", (), new.metadata)
+    assert before.id < same.id < new.id
+    assert "2020" < same.added[:4] == new.added[:4]
+    assert library.document(EVA, "c", same.id).text == text.decode()
+    [row, _] = library.documents(HUGO, "c").rows  # who sees both finds one document, as before
+    assert (row.path, row.copies, row.id) == ("a.txt", ("b.txt",), same.id)
+    assert row.metadata == {**before.metadata}
+    assert [hit.document.id for hit in library.open("c", HUGO).search("mayor", k=1)] == [row.id]
+    again = served.send("c.txt", text, by=EVA)
+    assert served.state(again) == ("duplicate", "")  # of the one that eva sees, as which it is
+    [one, _] = library.documents(EVA, "c").rows
+    assert (one.path, one.copies, one.metadata) == ("b.txt", ("c.txt",), same.metadata)
+    served.done(library.remove_document(EVA, "c", one.id))
+    assert [(r.path, r.copies) for r in library.documents(LOCAL, "c").rows] == [
+        ("a.txt", ()), ("new.txt", ()),
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_hidden_document_is_not_replaced_under_its_name(served: Served) -> None:
+    library = served.library
+    served.accounts.grant("c", ["user:eva", "user:hugo"], "editor")
+    taken = "the name 'hr.txt' is taken; send the file under another one"
+    late = library.incoming(EVA, "c", "hr.txt")  # it comes while there is nothing of that name
+    served.send("hr.txt", b"The mayor has 90 days.", by=EVA, metadata=HR)
+    with pytest.raises(Conflict) as refused:
+        library.incoming(EVA, "c", "hr.txt")
+    assert str(refused.value) == taken
+    late.take([b"The mayor has no leave."])
+    job = served.done(late.finish()[0])
+    assert (served.state(job), job.failed) == (("failed", taken), 1)
+    [row] = library.documents(HUGO, "c").rows
+    assert library.document(HUGO, "c", row.id).text == "The mayor has 90 days."
+    with library.file(HUGO, "c", row.id) as original:
+        assert original.stream.read() == b"The mayor has 90 days."
+    served.send("hr.txt", b"The mayor has 30 days.", by=HUGO)  # who may read it may replace it
+    [row] = library.documents(HUGO, "c").rows
+    assert library.document(HUGO, "c", row.id).text == "The mayor has 30 days."
+    assert row.metadata["readers"] == "group:hr"
+    assert library.documents(EVA, "c").rows == []
+
+
+@pytest.mark.slow
+def test_a_hidden_upload_that_a_kill_cut_short_is_finished(served: Served) -> None:
+    """Its bytes were put in their place, and it was not noted before the server was killed."""
+    served.accounts.grant("c", ["user:eva"], "editor")
+    job = served.send("hr.txt", b"The mayor has 90 days.", by=EVA, metadata=HR)
+    [file] = served.library.job_files(LOCAL, job.id)
+    served.library._jobs.settle(file, "failed")
+    job = served.done(served.library.retry(EVA, job.id))
+    assert (served.state(job), job.failed) == (("done", ""), 0)
+    [row] = served.library.documents(LOCAL, "c").rows
+    assert (row.path, row.metadata["readers"]) == ("hr.txt", "group:hr")
 
 
 # -- documents -----------------------------------------------------------------------------
@@ -541,15 +643,86 @@ def test_searches_go_on_while_files_come_and_go(served: Served) -> None:
 def test_evaluating_needs_to_see_every_document(served: Served) -> None:
     """Sets and results quote documents, so who may not read all of them sees neither."""
     served.accounts.grant("c", ["user:eva"], "editor")
-    assert served.library.runs.question_sets(EVA, "c") == []
+    assert served.library.sets.question_sets(EVA, "c") == []
     job = served.library.upload(LOCAL, "c", "hr.txt", io.BytesIO(b"The mayor has 90 days."),
                                 metadata={"readers": "group:hr"})  # fmt: skip
     served.done(job)
     with pytest.raises(Forbidden, match="hidden from 'eva'"):
-        served.library.runs.question_sets(EVA, "c")
+        served.library.sets.question_sets(EVA, "c")
     with pytest.raises(Forbidden, match="hidden"):
         served.library.runs.start(EVA, "c", "any")
-    assert served.library.runs.question_sets(LOCAL, "c") == []
+    with pytest.raises(Forbidden, match="hidden"):
+        served.library.sets.make(EVA, "c", "any", count=3)
+    assert served.library.sets.question_sets(LOCAL, "c") == []
+
+
+MARKET = (
+    b"The market is held on Saturdays in the main square. A stall costs 14 euros a day. Readers may"
+    b" borrow 6 books for 21 days. A book that is late costs 20 cents a day."
+)
+
+
+@pytest.mark.slow
+def test_questions_are_made_by_a_job(served: Served) -> None:
+    served.accounts.grant("c", ["user:eva"], "editor")
+    served.accounts.grant("c", ["user:pau"])
+    sets = served.library.sets
+    served.send("market.txt", MARKET)
+    job = served.done(sets.make(EVA, "c", "own", count=3, kinds=["number"]))
+    assert (job.state, job.title, job.total, job.result["questions"]) == ("done", "own", 3, 2)
+    questions, _ = sets.questions(EVA, "c", "own")
+    assert [q.kind for q in questions] == ["number"] * 2
+    assert job.result["notes"] == ["2 of 3 questions of kind 'number': the documents gave no more"]
+    assert all(q.spans[0].quote in MARKET.decode() for q in questions)
+    with pytest.raises(Conflict, match="question set 'own' already"):
+        sets.make(EVA, "c", "own", count=3)
+    with pytest.raises(EvaluationError, match="no kind 'magic'"):
+        sets.make(EVA, "c", "other", count=3, kinds=["magic"])
+    with pytest.raises(EvaluationError, match="not 0"):
+        sets.make(EVA, "c", "other", count=0)
+    with pytest.raises(Forbidden):
+        sets.make(PAU, "c", "other", count=3)
+    none = served.done(sets.make(EVA, "c", "code", count=3, kinds=["code"]))
+    assert (none.state, none.error[:29]) == ("failed", "no question of kind code coul")
+    names = [row.name for row in sets.question_sets(EVA, "c")]
+    assert ("own" in names, "code" in names) == (True, False)
+
+
+@pytest.mark.slow
+def test_a_set_that_is_being_made_is_whole_or_not_there(served: Served, tmp_path: Path) -> None:
+    """Stopped in between it leaves nothing, and begins anew; killed at its end it is done."""
+
+    class Stopped(Task):
+        def progress(self, done: int, total: int, *_: int) -> None:
+            if done == 1:
+                raise Paused
+
+    served.send("market.txt", MARKET)
+    library, jobs = served.library, Jobs(tmp_path / "jobs.db")
+    sets = QuestionSets(served.config, jobs, library.whole, library.open, library.check)
+    job = sets.make(LOCAL, "c", "whole", count=3, kinds=["number"])
+    with pytest.raises(Conflict, match="being made"):
+        sets.make(LOCAL, "c", "whole", count=3)
+    with pytest.raises(Paused):
+        sets.work(Stopped(jobs, job, 0.0))
+    assert "whole" not in [row.name for row in sets.question_sets(LOCAL, "c")]
+    jobs.start({"make": sets.work})
+    while jobs.job(job.id).is_open:
+        jobs.changes(jobs.changes(), seconds=0.05)
+    jobs.close()
+    whole = make(library.whole("c"), kinds=["number"], count=3)
+    assert list(sets.questions(LOCAL, "c", "whole")[0]) == whole.questions
+
+    class Again(Task):
+        def progress(self, done: int, total: int, *_: int) -> None:
+            pass
+
+    assert sets.work(Again(jobs, job, 0.0))["questions"] == 2  # as if its end were not noted
+    sets.save_questions(LOCAL, "c", "other", whole.questions[:1], version=None)
+    other = replace(job, options={**job.options, "set": "other"})
+    with pytest.raises(Conflict, match="question set 'other' already"):  # somebody else's meanwhile
+        sets.work(Again(jobs, other, 0.0))
+    assert len(sets.questions(LOCAL, "c", "other")[0]) == 1
 
 
 @pytest.mark.slow

@@ -115,19 +115,19 @@ FILES = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    where = tmp_path / "docs"
-    where.mkdir()
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    where = tmp_path_factory.mktemp("docs")
     for name, text in FILES.items():
         (where / name).write_text(text, encoding="utf-8")
     return where
 
 
-@pytest.fixture
-def docs(home: Path, folder: Path) -> Iterator[Collection]:
-    config = load_config({"embedder": "fake:hash-256", "chat_model": "fake:echo",
-                          "chunk_tokens": 60})  # fmt: skip
+@pytest.fixture(scope="module")
+def docs(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterator[Collection]:
+    """They are only read."""
+    config = load_config({"home": tmp_path_factory.mktemp("home"), "embedder": "fake:hash-256",
+                          "chat_model": "fake:echo", "chunk_tokens": 60})  # fmt: skip
     with Collection("c", config=config) as collection:
         assert not collection.add(folder).failed
         yield collection
@@ -385,9 +385,10 @@ def test_metadata_is_a_class(home: Path, tmp_path: Path) -> None:
     config = load_config({"embedder": "fake:hash-256", "chat_model": "fake:echo"})
     with Collection("c", config=config) as docs:
         for n, (area, text) in enumerate(LABELLED):
-            file = tmp_path / f"{n}.txt"
-            file.write_text(text)
-            docs.add(file, metadata={"area": area})
+            (tmp_path / area).mkdir(exist_ok=True)
+            (tmp_path / area / f"{n}.txt").write_text(text)
+        for area in ("fire", "leave"):
+            docs.add(tmp_path / area, metadata={"area": area})
         made = make(docs, kinds=("classification",), count=4)
     assert Counter(q.label for q in made.questions) == {"fire": 2, "leave": 2}
     assert all(q.question.startswith("Which area does this belong to: “") for q in made.questions)
@@ -408,12 +409,13 @@ def test_bad_wishes_are_errors(docs: Collection, home: Path) -> None:
 SENTENCE = "The fire alarm of the main building is tested every Monday by the porter."
 
 
-@pytest.fixture
-def alarm(home: Path, tmp_path: Path) -> Iterator[Collection]:
-    (tmp_path / "alarm.txt").write_text(SENTENCE)
-    config = load_config({"embedder": "fake:hash-256", "chat_model": "fake:echo"})
+@pytest.fixture(scope="module")
+def alarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
+    home = tmp_path_factory.mktemp("alarm")
+    (home / "alarm.txt").write_text(SENTENCE)
+    config = load_config({"home": home, "embedder": "fake:hash-256", "chat_model": "fake:echo"})
     with Collection("c", config=config) as docs:
-        docs.add(tmp_path / "alarm.txt")
+        docs.add(home / "alarm.txt")
         yield docs
 
 
@@ -571,6 +573,7 @@ def test_an_editor_that_fails_changes_nothing(
 
 def test_the_command(docs: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "set.jsonl"
+    monkeypatch.setenv("LLAR_HOME", str(docs.config.home))
     call = ["--set", "embedder=fake:hash-256", "evaluate", "make", "-c", "c", "-o", str(file)]
     _editor(tmp_path, monkeypatch, "t = t.replace('[later]', '[keep]')")
     done = CliRunner().invoke(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-import subprocess
-import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
-from running import running
 from test_library import pdf
 
 from llar.config import load
@@ -61,7 +59,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     home = tmp_path_factory.mktemp("own-api")
     config = load(
         {"home": home, "embedder": "fake:hash", "chat_model": "fake:quote", "parse_workers": 1,
-         "upload_mb": 1},
+         "upload_mb": 1, "serve_hosts": "testserver"},
         env={},
     )  # fmt: skip
     state = State.open(config)
@@ -397,6 +395,14 @@ def test_an_evaluation_from_questions_to_a_comparison(api: Api) -> None:
     assert changed.json()["version"] != version
     [listed] = api("GET", sets, by="eva").json()["sets"]
     assert (listed["questions"], listed["reviewed"]) == (2, 1)
+    body = {"count": 1, "kinds": ["number"]}
+    job = api("POST", f"{sets}/made/make", by="eva", json=body)
+    assert (job.status_code, job.json()["kind"]) == (202, "make")
+    assert api.finished(job.json()["id"], by="eva")["result"]["questions"] == 1
+    assert api("GET", f"{sets}/made", by="eva").json()["questions"][0]["kind"] == "number"
+    assert api("POST", f"{sets}/made/make", by="eva", json=body).status_code == 409
+    assert api("POST", f"{sets}/x/make", by="eva", json={"kinds": ["y"]}).status_code == 400
+    assert api("POST", f"{sets}/x/make", by="pau", json=body).status_code == 403
 
     runs = []
     for settings in ({}, {"mode": "lexical"}):
@@ -460,18 +466,51 @@ def test_feedback_becomes_questions(api: Api) -> None:
     assert run["measures"]["recall@1"] == [1.0, 1.0, 1.0]  # its place was found in the document
 
 
+CHECKS = (  # without content_type_conformance: to paths of 64 KiB uvicorn itself says 400 as text
+    "not_a_server_error", "status_code_conformance", "response_schema_conformance",
+    "unsupported_method", "allow_header_conformance",
+)  # fmt: skip
+
+
 @pytest.mark.slow
-def test_fuzzed_from_its_schema(home: Path) -> None:
-    """Whatever is sent: no 500, and only answers that the schema declares."""
-    with running(home, env={"LLAR_EMBEDDER": "fake:hash", "LLAR_CHAT_MODEL": "fake:quote"}) as at:
-        done = subprocess.run(
-            [Path(sys.executable).with_name("schemathesis"), "run", f"{at.url}/openapi.json",
-             "--include-path-regex", "^/api/", "--exclude-path-regex", "events|models/pull",
-             "--phases", "coverage,fuzzing", "-n", "4", "--seed", "6", "--request-timeout", "30",
-             # without content_type_conformance: to paths of 64 KiB uvicorn itself says 400 as text
-             "--checks", "not_a_server_error,status_code_conformance,"
-             "response_schema_conformance,unsupported_method,allow_header_conformance"],
-            cwd=home, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-6000:]
-    assert "cases" in done.stdout
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_what_its_schema_allows_and_forbids(api: Api) -> None:
+    """Whatever is sent: no 500, and only answers that the schema declares.
+
+    For each request, values at and beyond every limit of every parameter and field, one after the
+    other, and values from earlier answers; more than a thousand in all.
+    """
+    import schemathesis
+    from schemathesis.config import SchemathesisConfig
+    from schemathesis.engine import events, from_schema
+
+    api.send("leave.txt", TEXT)
+    off = {"enabled": False}
+    limits = {"enabled": True, "unexpected-methods": ["options", "trace"]}
+    config = SchemathesisConfig.from_dict(
+        {
+            "seed": 6,
+            "headers": api.keys["root"],
+            "phases": {"examples": off, "fuzzing": off, "stateful": off, "coverage": limits},
+            "checks": {**off, **{name: {"enabled": True} for name in CHECKS}},
+        }
+    )
+    schema = schemathesis.openapi.from_asgi(
+        "/openapi.json", api.client.app, config=config, headers=api.keys["root"]
+    )
+    chosen = schema.include(path_regex="^/api/").exclude(path_regex="events|models/pull")
+    wrong: list[str] = []
+    answered: Counter[int] = Counter()
+    for event in from_schema(chosen).execute():
+        if isinstance(event, events.NonFatalError | events.FatalError):
+            wrong.append(str(event))
+        if not isinstance(event, events.ScenarioFinished):
+            continue
+        for sent in event.recorder.interactions.values():
+            assert sent.response is not None
+            answered[sent.response.status_code] += 1
+        for checks in event.recorder.checks.values():
+            wrong += [f"{event.recorder.label}: {c}" for c in checks if c.failure_info]
+    assert wrong == []
+    assert answered.total() > 1000
+    assert answered[200] > 50

@@ -167,7 +167,10 @@ def test_an_upload_is_cancelled_and_tried_again(
 
 
 @pytest.mark.slow
-def test_passages_are_those_of_the_index(shelf: Shelf, browser: Browser, minilm: Embedder) -> None:
+def test_passages_are_those_of_the_index_also_when_read_again(
+    shelf: Shelf, browser: Browser, minilm: Embedder
+) -> None:
+    before = shelf.get("/api/collections/steps/documents")["documents"]
     index = Index.open(shelf.config, "steps")
     document = next(f.document_id for f in index.files() if f.path.endswith("leave.md"))
     with index.database.read() as connection:
@@ -192,19 +195,14 @@ def test_passages_are_those_of_the_index(shelf: Shelf, browser: Browser, minilm:
         assert repeated == [whole[c.start : end] for c, end in ends if end > c.start]
         assert repeated  # this chunker repeats a sentence
         assert axe(page) == []
-
-
-@pytest.mark.slow
-def test_a_document_is_read_again(shelf: Shelf, browser: Browser) -> None:
-    before = shelf.get("/api/collections/steps/documents")["documents"]
-    pay = next(row["id"] for row in before if row["path"].endswith("pay.md"))
-    with shelf.visit(browser, f"/library/steps/{pay}") as page:
         page.get_by_role("button", name="Read again").click()
         page.wait_for_url("**/library/steps")  # it has another id now
         expect(page.get_by_text("Reading again")).to_be_visible()
     after = shelf.get("/api/collections/steps/documents")["documents"]
     assert [row["path"] for row in after] == [row["path"] for row in before]
-    assert pay not in [row["id"] for row in after]
+    assert (document in [r["id"] for r in before], document in [r["id"] for r in after]) == (
+        True, False,
+    )  # fmt: skip
 
 
 @pytest.mark.slow
@@ -228,17 +226,17 @@ def test_who_may_read_a_document_is_set_on_its_page(shelf: Shelf, browser: Brows
     with shelf.visit(browser, "/library/town", "bob") as page:
         expect(page.get_by_role("rowheader").first).to_be_visible()
         assert not any("market" in name for name in names(page))
-        expect(page.locator(".k-drop")).to_have_count(0)  # a reader adds nothing
-    with shelf.visit(browser, f"/library/town/{market}", "eve") as page:
-        page.get_by_label("Who may read this document").fill("")
-        page.get_by_role("button", name="Save").click()
-        expect(page.get_by_text("Saved")).to_be_visible()
+    index = Index.open(shelf.config, "town")
+    path = next(f.path for f in index.files() if f.document_id == market)
+    index.set_metadata(path, {"readers": None, "year": None})  # type: ignore[dict-item]
+    index.close()
 
 
 @pytest.mark.slow
 def test_the_list_is_searched_sorted_and_turned(shelf: Shelf, browser: Browser) -> None:
     with shelf.visit(browser, "/library/town", "bob") as page:
         expect(page.locator(".k-documents tbody tr")).to_have_count(len(TEXTS))
+        expect(page.locator(".k-drop")).to_have_count(0)  # a reader adds nothing
         page.get_by_role("button", name="Size").click()
         expect(page.get_by_role("columnheader", name="Size")).to_have_attribute(
             "aria-sort", "descending"
@@ -274,12 +272,12 @@ def test_a_hidden_collection_looks_like_none(shelf: Shelf, browser: Browser) -> 
     with shelf.visit(browser, "/library", "bob") as page:
         expect(page.locator(".k-collection-card h2")).to_have_text(["town"])
     said = []
+    context = browser.new_context()
+    cookie = {"name": "llar_session", "value": shelf.tokens["bob"], "url": shelf.url}
+    context.add_cookies([cookie])  # type: ignore[list-item]
+    page = context.new_page()
     for name in ("steps", "nothing-of-that-name"):
-        context = browser.new_context()
-        url = {"name": "llar_session", "value": shelf.tokens["bob"], "url": shelf.url}
-        context.add_cookies([url])  # type: ignore[list-item]
-        page = context.new_page()
         page.goto(f"{shelf.url}/library/{name}")
         said.append(page.get_by_role("alert").inner_text().replace(name, "NAME"))
-        context.close()
+    context.close()
     assert said[0] == said[1]

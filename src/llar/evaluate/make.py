@@ -34,7 +34,7 @@ LABEL = 60  # characters of the longest
 WORDED = ("fact", "number")  # kinds that a model words
 
 T = TypeVar("T")
-Told = Callable[[int, int], None]  # questions made, questions wanted
+Told = Callable[[int, int], None]  # questions made, questions wanted; called after each try
 
 
 @dataclass(slots=True)
@@ -128,8 +128,8 @@ def _fill(
         if kept is not None:
             made.questions.append(_question(kept, shelf))
             got += 1
-            if told:
-                told(len(made.questions), count)
+        if told:
+            told(len(made.questions), count)
 
 
 def _kept(

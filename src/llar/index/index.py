@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -139,13 +140,20 @@ class Index:
     # -- writing ---------------------------------------------------------------------------
 
     def put(
-        self, document: Document, chunks: Sequence[Chunk], vectors: Matrix, metadata: Metadata
+        self,
+        document: Document,
+        chunks: Sequence[Chunk],
+        vectors: Matrix,
+        metadata: Metadata,
+        *,
+        anew: bool = False,
     ) -> Literal["new", "copy", "same"]:
         """Store a parsed document under its path, in place of what that path held before.
 
         `vectors` has one row per chunk. "copy" means that the same content was there already, and
         only the path is recorded; "same" that it was there under this path (another process was
-        faster).
+        faster). With `anew`, content that was there becomes a new document, with the paths that it
+        had: number and date then do not tell one who may not see those that it was there.
         """
         if vectors.shape != (len(chunks), self.embedder.dimension):
             raise ValueError(f"{len(chunks)} chunks but vectors of shape {vectors.shape}")
@@ -157,7 +165,12 @@ class Index:
                 "SELECT document_id, metadata FROM files WHERE path = ?",
                 (to_column(document.source),),
             ).fetchone()
-            document_id = found[0] if found else _insert(connection, document, chunks, vectors)
+            paths = _emptied(connection, found[0]) if found and anew else []
+            known = found and not anew
+            document_id = found[0] if known else _insert(connection, document, chunks, vectors)
+            connection.executemany(
+                "INSERT INTO files VALUES (?, ?, ?)", [(p, document_id, m) for p, m in paths]
+            )
             before = json.loads(held[1]) if held else {}
             readers = access.kept(before, document.metadata)
             merged = {**document.metadata, **readers, **metadata}
@@ -166,9 +179,19 @@ class Index:
             return "new"
         return "same" if held and held[0] == found[0] else "copy"
 
-    def attach(self, path: str, sha256: str, metadata: Metadata, *, gone: str | None) -> bool:
+    def attach(
+        self,
+        path: str,
+        sha256: str,
+        metadata: Metadata,
+        *,
+        gone: str | None,
+        like: str | None = None,
+    ) -> bool:
         """Record that `path` holds content that is indexed already; `gone` is a path it moved
-        from. Returns False where that content is no longer there."""
+        from. It takes over what is known of that path, or of `like`, or else of the first one.
+        Returns False where that content is no longer there."""
+        source = gone or like
         with self.database.write() as connection:
             found = connection.execute(
                 "SELECT id FROM documents WHERE sha256 = ?", (sha256,)
@@ -178,7 +201,7 @@ class Index:
             inherited = connection.execute(
                 "SELECT metadata FROM files WHERE path = coalesce(?, (SELECT min(path) FROM files"
                 " WHERE document_id = ?))",
-                (gone and to_column(gone), found[0]),
+                (source and to_column(source), found[0]),
             ).fetchone()
             known = json.loads(inherited[0]) if inherited else {}
             held = connection.execute(
@@ -376,9 +399,11 @@ class _SeenIndex(Index):
 
 def collection_names(config: Config) -> list[str]:
     """The collections there are, by name."""
-    if not config.collections_dir.is_dir():
+    try:
+        with os.scandir(config.collections_dir) as found:
+            return sorted(f.name for f in found if os.path.exists(os.path.join(f.path, FILE)))
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
-    return sorted(p.parent.name for p in config.collections_dir.glob(f"*/{FILE}"))
 
 
 def delete_collection(config: Config, name: str, *, only_unused: bool = False) -> bool:
@@ -548,6 +573,16 @@ def _detach(connection: sqlite3.Connection, paths: Sequence[str]) -> int:
             gone += 1
     _drop_orphans(connection, documents)
     return gone
+
+
+def _emptied(connection: sqlite3.Connection, document_id: int) -> list[tuple[Any, str]]:
+    """Drop a document; the paths it had, as stored, with their metadata."""
+    rows = connection.execute(
+        "SELECT path, metadata FROM files WHERE document_id = ?", (document_id,)
+    ).fetchall()
+    connection.execute("DELETE FROM files WHERE document_id = ?", (document_id,))
+    _drop_orphans(connection, [document_id])
+    return [(path, metadata) for path, metadata in rows]
 
 
 def _drop_orphans(connection: sqlite3.Connection, documents: Sequence[int]) -> None:

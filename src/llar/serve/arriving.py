@@ -9,6 +9,7 @@ from ..records import MetadataValue
 from .job_records import Job, JobFile
 from .jobs import Jobs
 from .uploads import Incoming, Uploads, pieces
+from .who import Identity
 
 
 class Arriving:
@@ -18,13 +19,14 @@ class Arriving:
         self,
         jobs: Jobs,
         uploads: Uploads,
-        user: str,
+        identity: Identity,
         collection: str,
         path: str,
         metadata: Mapping[str, MetadataValue],
     ) -> None:
         self._add = jobs.add_file
-        self._user, self._collection, self._path = user, collection, path
+        self._user, self._collection, self._path = identity.user, collection, path
+        self._sender = {"names": sorted(identity.names), "everything": identity.is_admin}
         self._metadata = metadata
         self._incoming: Incoming = uploads.incoming(path)
         self._done = False
@@ -60,6 +62,7 @@ class Arriving:
             size=staged.size,
             sha256=staged.sha256,
             metadata=self._metadata,
+            options=self._sender,
         )
         self._done = True
         return added

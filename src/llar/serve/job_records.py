@@ -13,11 +13,13 @@ from typing import Any, Literal
 
 from ..errors import LlarError, StateUnusable
 
-Kind = Literal["upload", "reindex", "reembed", "remove", "sync", "evaluate", "pull"]
+Kind = Literal["upload", "reindex", "reembed", "remove", "sync", "make", "evaluate", "pull"]
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 FileStatus = Literal["queued", "done", "duplicate", "unchanged", "failed", "cancelled"]
 OPEN = ("queued", "running")
 OF_FILES = ("upload", "reindex")  # kinds whose counts are those of their files
+EVALUATION = ("make", "evaluate")  # kinds that are of question sets
+ANEW = ("make",)  # kinds that begin anew where they were stopped, so they make way for nobody
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -139,7 +141,9 @@ def mapped(file: Path) -> Iterator[None]:
 
 def resource_of(job: Job) -> str:
     """What a job must have for itself."""
-    return job.kind if job.kind in ("evaluate", "pull") else f"collection {job.collection}"
+    if job.kind in EVALUATION:  # both ask one question after another: one at a time
+        return "evaluation"
+    return "pull" if job.kind == "pull" else f"collection {job.collection}"
 
 
 def insert_job(

@@ -5,6 +5,7 @@ Each function can be stopped at any moment and begun again: what is done already
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -14,12 +15,14 @@ from typing import Any
 from .. import chunks as chunking
 from ..collection import Collection
 from ..config import Config
-from ..errors import DocumentError, LimitExceeded, LlarError, NotThere
+from ..errors import Conflict, DocumentError, LimitExceeded, LlarError, NotThere
+from ..index.access import Reader
 from ..index.database import to_column
-from ..index.index import Index
+from ..index.index import Index, IndexedFile
 from ..index.ingest import MOST_CHUNKS, Progress, remove
 from ..models.interface import Embedder
 from ..records import Chunk, Document
+from .documents_of import files_of
 from .job_records import JobFile
 from .jobs import Jobs, Task
 from .parsing import Parsing
@@ -38,12 +41,18 @@ class Indexing:
         self._task = task
         self._jobs: Jobs = task.jobs
         self._index: Index = docs.index
+        self._sender = Reader(frozenset())  # of uploads
         self._docs = docs
         self._parsing = parsing
         self._uploads = uploads
 
     def uploads(self) -> Mapping[str, Any]:
-        """Index what was sent. Raises Paused or Cancelled."""
+        """Index what was sent, for one who sees what its sender saw then.
+
+        Raises Paused or Cancelled."""
+        options = self._task.job.options
+        names = frozenset(options.get("names", ()))
+        self._sender = Reader(names, everything=bool(options.get("everything")))
         return self._all(self._new, self._put)
 
     def again(self) -> Mapping[str, Any]:
@@ -110,6 +119,8 @@ class Indexing:
             staged = self._uploads.staged_path(file.staged)
             target = self._uploads.path(self._task.job.collection, file.name)
             try:
+                if staged.exists():  # else it was put in its place before the server was killed
+                    check_taken(self._index, self._sender, str(target), file.name)
                 if self._attached(file, str(target)):
                     continue
                 self._uploads.check_place(self._task.job.collection, file.name)
@@ -120,16 +131,24 @@ class Indexing:
         return todo
 
     def _attached(self, file: JobFile, target: str) -> bool:
-        """Whether the content is in the collection already; then it is known by this name, too."""
-        found = _document_of(self._index, file.sha256)
-        if found is None:
+        """Whether the sender sees the content in the collection already; then it is known by this
+        name, too, with the metadata of a file that the sender sees."""
+        seen = self._seen(file)
+        if not seen:
             return False
         held = _held(self._index, target)
         self._uploads.settle(file.staged, self._task.job.collection, file.name)
-        if not self._index.attach(target, file.sha256, file.metadata, gone=None):
+        first, found = seen[0].path, seen[0].document_id
+        if not self._index.attach(target, file.sha256, file.metadata, gone=None, like=first):
             return False  # it was removed just now
-        self._jobs.settle(file, "unchanged" if held == found else "duplicate", document=found)
+        same = held is not None and held.document_id == found
+        self._jobs.settle(file, "unchanged" if same else "duplicate", document=found)
         return True
+
+    def _seen(self, file: JobFile) -> list[IndexedFile]:
+        """Those with a file's content that its sender may read, by path."""
+        found = _of_content(self._index, file.sha256)
+        return [f for f in found if self._sender.may_read(f.metadata)]
 
     def _put(self, batch: Sequence[Pair]) -> None:
         for file, document, chunks, vectors in self._embedded(batch):
@@ -138,7 +157,9 @@ class Indexing:
             except LlarError as e:
                 self._jobs.settle(file, "failed", error=e.message)
                 continue
-            self._index.put(replace(document, source=str(target)), chunks, vectors, file.metadata)
+            stored = replace(document, source=str(target))
+            hidden = not self._seen(file)
+            self._index.put(stored, chunks, vectors, file.metadata, anew=hidden)
             found = _document_of(self._index, file.sha256)
             self._jobs.settle(file, "done", document=found)
 
@@ -252,16 +273,33 @@ def _counted(task: Task) -> Callable[[Progress], None]:
     return told
 
 
+def check_taken(index: Index, sender: Reader, path: str, name: str) -> None:
+    """Raises Conflict where a file that the sender may not read stands under a path.
+
+    It must neither be replaced nor told more of than that."""
+    held = _held(index, path)
+    if held is not None and not sender.may_read(held.metadata):
+        raise Conflict(f"the name {name!r} is taken; send the file under another one")
+
+
 def _document_of(index: Index, sha256: str) -> int | None:
     with index.database.read() as connection:
         row = connection.execute("SELECT id FROM documents WHERE sha256 = ?", (sha256,)).fetchone()
     return None if row is None else int(row[0])
 
 
-def _held(index: Index, path: str) -> int | None:
-    """The document that stands under a path."""
+def _of_content(index: Index, sha256: str) -> list[IndexedFile]:
+    """Every file of a content, by path."""
+    found = _document_of(index, sha256)
+    return [] if found is None else files_of(index, [found]).get(found, [])
+
+
+def _held(index: Index, path: str) -> IndexedFile | None:
+    """The file that stands under a path."""
     with index.database.read() as connection:
         row = connection.execute(
-            "SELECT document_id FROM files WHERE path = ?", (to_column(path),)
+            "SELECT document_id, sha256, metadata FROM files"
+            " JOIN documents ON documents.id = document_id WHERE path = ?",
+            (to_column(path),),
         ).fetchone()
-    return None if row is None else int(row[0])
+    return None if row is None else IndexedFile(path, row[0], row[1], json.loads(row[2]))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Request, Response
 
 from ...collection import Collection as Documents
-from ...records import Answer, Message, Sentence
+from ...records import Answer, Message
 from ..request import identity_of, state_of
 from ..state import State
-from ..threads import in_thread, iterate
+from ..threads import in_thread
 from ..who import Identity
 from . import own_shown as shown
-from .ask import AskOptions, check_options
+from .ask import AskOptions, check_options, recorded
+from .ask import Question as AskedOf
 from .body import JsonRoute
 from .models import chat_model
 from .own_models import (
@@ -101,12 +101,12 @@ async def delete(request: Request, collection: CollectionName) -> None:
     await in_thread(gone)
 
 
-@router.post("/collections/{collection}/search", tags=["search"])
-async def search(request: Request, collection: CollectionName, body: Search) -> SearchResult:
+@router.post("/collections/{collection}/search", tags=["search"], response_model=SearchResult)
+async def search(request: Request, collection: CollectionName, body: Search) -> Response:
     """The passages that fit a question best. With `explain`, every step of the search."""
     state, identity = state_of(request), identity_of(request)
 
-    def found() -> SearchResult:
+    def found() -> str:
         docs = _opened(state, identity, collection, body)
         result = docs.explain(
             body.question,
@@ -123,9 +123,12 @@ async def search(request: Request, collection: CollectionName, body: Search) -> 
             identity, "search", collection=collection, question=body.question,
             documents=list(documents.items()),
         )  # fmt: skip
-        return shown.search(result, state.library.shown(collection), explain=body.explain)
+        names = state.library.shown(collection)
+        return shown.search(result, names, explain=body.explain).model_dump_json()
 
-    return await while_connected(request, in_thread(found))
+    # Whole here: FastAPI would check it again and write its JSON in the event loop.
+    answer = await while_connected(request, in_thread(found))
+    return Response(answer, media_type="application/json")
 
 
 @router.post(
@@ -146,7 +149,13 @@ async def ask(request: Request, collection: CollectionName, body: Question) -> A
     state, identity = state_of(request), identity_of(request)
     docs = await in_thread(_opened, state, identity, collection, body)
     names = await in_thread(state.library.shown, collection)
-    answers = _answers(state, identity, docs, body)
+    o = AskOptions(
+        k=body.k, mode=body.mode, filters=body.filters, query=body.query,
+        strategy=body.strategy, post=body.post,
+    )  # fmt: skip
+    history = tuple(Message(t.role, t.content) for t in body.history)
+    question = AskedOf(docs.name, body.model, body.question, history, o, None, None)
+    answers = recorded(state, identity, docs, question)
     if body.stream:
 
         async def events() -> Events:
@@ -175,50 +184,6 @@ async def ask(request: Request, collection: CollectionName, body: Question) -> A
         return found
 
     return shown.answer(await while_connected(request, whole()), names, explain=body.explain)
-
-
-async def _answers(
-    state: State, identity: Identity, docs: Documents, body: Question
-) -> AsyncGenerator[Sentence | Answer, None]:
-    """Each sentence that was checked, then the answer. The question is recorded in any case."""
-    answer: Answer | None = None
-
-    def begin() -> Iterator[Sentence | Answer]:
-        return docs.ask_stream(
-            body.question,
-            model=body.model,
-            history=[Message(t.role, t.content) for t in body.history],
-            k=body.k,
-            mode=body.mode,
-            filters=body.filters,
-            query=body.query,
-            strategy=body.strategy,
-            post=body.post,
-        )
-
-    stream = iterate(begin)
-    try:
-        async for found in stream:
-            if isinstance(found, Answer):
-                answer = found
-            else:
-                yield found
-    finally:
-        await stream.aclose()
-        await in_thread(_record, state, identity, docs.name, body.question, answer)
-    if answer is not None:
-        yield answer
-
-
-def _record(
-    state: State, identity: Identity, collection: str, question: str, answer: Answer | None
-) -> None:
-    cited = {c.document.id: c.document.path for c in answer.citations} if answer else {}
-    detail = "broken off" if answer is None else "abstained" if answer.abstained else ""
-    state.audit.record(
-        identity, "ask", collection=collection, question=question, documents=list(cited.items()),
-        detail=detail,
-    )  # fmt: skip
 
 
 def _opened(

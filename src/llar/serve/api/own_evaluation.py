@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import Field
 
+from ...evaluate.compare import Moved
 from ...evaluate.questions import Question, as_row, from_row
-from ...evaluate.runs import Result
+from ...evaluate.statistics import Difference
+from ..question_sets import MOST, MOST_MADE, SetRow
 from ..request import identity_of, state_of
-from ..runs import MOST, SETTINGS, RunRow
+from ..runs import SETTINGS, RunRow
 from ..threads import in_thread
 from . import own_shown as shown
 from .body import Ask, JsonObject, JsonRoute
@@ -30,22 +33,10 @@ Setting = str | int | float | bool
 _TOLD = (*SETTINGS, "embedder", "chunker", "chunk_tokens", "reranker")  # no folders of the server
 
 
-class SetShown(Shown):
-    """A question set in a list."""
-
-    collection: str
-    name: str
-    questions: int
-    reviewed: int
-    unanswerable: int
-    kinds: Mapping[str, int]
-    version: str
-
-
 class Sets(Shown):
     """The question sets of a collection."""
 
-    sets: list[SetShown]
+    sets: list[SetRow]
 
 
 class Questions(Shown):
@@ -68,6 +59,13 @@ class Saved(Shown):
     version: str
 
 
+class Make(Ask):
+    """How many questions to make from the documents, of which kinds; of all where none is named."""
+
+    count: Annotated[int, Field(ge=1, le=MOST_MADE)] = 20
+    kinds: list[Annotated[str, Field(max_length=64)]] = Field(default=[], max_length=20)
+
+
 class Start(Ask):
     """What to measure: a collection, by a question set."""
 
@@ -79,25 +77,10 @@ class Start(Ask):
     fresh: bool = False
 
 
-class RunShown(Shown):
-    """A run. `measures` are name -> [mean, low, high], 95 % intervals."""
-
-    id: str
-    kind: str
-    collection: str
-    questions_set: str
-    questions: int
-    started: str
-    finished: str | None
-    user: str
-    changed: Mapping[str, Any]
-    measures: Mapping[str, tuple[float, float, float]]
-
-
 class RunList(Shown):
     """The runs on a collection, the newest first."""
 
-    runs: list[RunShown]
+    runs: list[RunRow]
 
 
 class ResultShown(Shown):
@@ -111,7 +94,8 @@ class ResultShown(Shown):
     about: Mapping[str, Any]
 
 
-class WholeRun(RunShown):
+@dataclass(frozen=True, slots=True)
+class WholeRun(RunRow):
     """A run with what it was made with, and with its results."""
 
     notes: list[str]
@@ -119,24 +103,6 @@ class WholeRun(RunShown):
     models: Mapping[str, Any]
     by_kind: Mapping[str, Mapping[str, float]]
     results: list[ResultShown]
-
-
-class DifferenceShown(Shown):
-    """How much more the second run has: mean, 95 % interval, p-value."""
-
-    mean: float
-    low: float
-    high: float
-    p: float
-
-
-class MovedShown(Shown):
-    """A question whose figure differs."""
-
-    id: str
-    question: str
-    before: float
-    after: float
 
 
 class MadeWith(Shown):
@@ -155,23 +121,23 @@ class Comparison(Shown):
     questions: int
     measure: str
     made_with: list[MadeWith]
-    differences: Mapping[str, DifferenceShown]
-    questions_that_differ: list[MovedShown]
+    differences: Mapping[str, Difference]
+    questions_that_differ: list[Moved]
 
 
 @router.get("/sets/{collection}")
 async def sets(request: Request, collection: CollectionName) -> Sets:
     """The question sets of a collection."""
-    runs, identity = state_of(request).library.runs, identity_of(request)
-    found = await in_thread(runs.question_sets, identity, collection)
-    return Sets(sets=[SetShown.model_validate(row) for row in found])
+    sets, identity = state_of(request).library.sets, identity_of(request)
+    found = await in_thread(sets.question_sets, identity, collection)
+    return Sets(sets=found)
 
 
 @router.get("/sets/{collection}/{name}")
 async def questions(request: Request, collection: CollectionName, name: SetName) -> Questions:
     """The questions of a set."""
-    runs, identity = state_of(request).library.runs, identity_of(request)
-    found, version = await in_thread(runs.questions, identity, collection, name)
+    sets, identity = state_of(request).library.sets, identity_of(request)
+    found, version = await in_thread(sets.questions, identity, collection, name)
     return Questions(questions=[as_row(q) for q in found], version=version)
 
 
@@ -184,7 +150,7 @@ async def save(
 
     def saved() -> Saved:
         rows = [from_row(row) for row in body.questions]
-        version = state.library.runs.save_questions(
+        version = state.library.sets.save_questions(
             identity, collection, name, rows, version=body.version
         )
         state.audit.record(identity, "questions", collection=collection, detail=name)
@@ -193,11 +159,26 @@ async def save(
     return await in_thread(saved)
 
 
+@router.post("/sets/{collection}/{name}/make", status_code=202)
+async def make(request: Request, collection: CollectionName, name: SetName, body: Make) -> JobShown:
+    """Make a new set from the collection's own documents; it is there when the job is done."""
+    state, identity = state_of(request), identity_of(request)
+
+    def started() -> JobShown:
+        job = state.library.sets.make(
+            identity, collection, name, count=body.count, kinds=body.kinds
+        )
+        state.audit.record(identity, "questions", collection=collection, detail=name)
+        return shown.job(job)
+
+    return await in_thread(started)
+
+
 @router.delete("/sets/{collection}/{name}", status_code=204)
 async def delete(request: Request, collection: CollectionName, name: SetName) -> None:
     """Delete a set."""
-    runs, identity = state_of(request).library.runs, identity_of(request)
-    await in_thread(runs.delete_questions, identity, collection, name)
+    sets, identity = state_of(request).library.sets, identity_of(request)
+    await in_thread(sets.delete_questions, identity, collection, name)
 
 
 @router.get("/feedback/{collection}")
@@ -207,7 +188,7 @@ async def feedback(request: Request, collection: CollectionName) -> Questions:
 
     def found() -> list[Question]:
         said = state.history.feedback(collection)
-        return state.library.runs.from_feedback(identity, collection, said)
+        return state.library.sets.from_feedback(identity, collection, said)
 
     return Questions(questions=[as_row(q) for q in await in_thread(found)], version="")
 
@@ -233,7 +214,7 @@ async def listed(request: Request, collection: Asked) -> RunList:
     """The runs on a collection, the newest first."""
     runs, identity = state_of(request).library.runs, identity_of(request)
     found = await in_thread(runs.runs, identity, collection)
-    return RunList(runs=[RunShown.model_validate(row) for row in found])
+    return RunList(runs=found)
 
 
 @router.get("/runs/{run}")
@@ -242,12 +223,12 @@ async def one(request: Request, run: RunId) -> WholeRun:
     runs, identity = state_of(request).library.runs, identity_of(request)
     found = await in_thread(runs.run, identity, run)
     return WholeRun(
-        **_row(found.row),
+        **asdict(found.row),
         notes=list(found.record.get("notes") or []),
         settings={k: v for k, v in found.record["settings"].items() if k in _TOLD},
         models=found.record["source"].get("models") or {},
         by_kind=found.by_kind,
-        results=_results(found.results),
+        results=[ResultShown.model_validate(result) for result in found.results],
     )
 
 
@@ -278,14 +259,6 @@ async def compare(
             for what, x, y in found.made
             if not what.startswith(("settings.", "flags")) or what[9:] in _TOLD
         ],
-        differences={n: DifferenceShown.model_validate(d) for n, d in found.differences.items()},
-        questions_that_differ=[MovedShown.model_validate(m) for m in found.moved],
+        differences=found.differences,
+        questions_that_differ=found.moved,
     )
-
-
-def _row(row: RunRow) -> dict[str, Any]:
-    return RunShown.model_validate(row).model_dump()
-
-
-def _results(results: Sequence[Result]) -> list[ResultShown]:
-    return [ResultShown.model_validate(result) for result in results]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
 from nicegui import ui
 
 from ...errors import LlarError
-from ...evaluate.make import Made, make
-from ...evaluate.questions import KINDS, Question
-from ..runs import RunRow, SetRow
+from ...evaluate.questions import Question
+from ..job_records import EVALUATION
+from ..question_sets import SetRow
+from ..runs import RunRow
 from ..threads import in_thread
 from . import evaluation_compare, evaluation_run, evaluation_set
+from .evaluation_make import asked, made
 from .evaluation_parts import main_first, measure_name
 from .evaluation_sets import merged, taken_in
 from .evaluation_start import Start
@@ -48,7 +49,7 @@ def _editable(screen: Screen) -> list[str]:
     found = []
     for name in library.names(identity):
         try:
-            library.runs.check(identity, name)
+            library.sets.check(identity, name)
         except LlarError:
             continue
         found.append(name)
@@ -66,7 +67,7 @@ class _Evaluation:
         choice = ui.select(list(names), label=say("collection"), value=chosen)
         choice.props("outlined").classes("k-collection")
         choice.on_value_change(lambda e: ui.navigate.to(f"/evaluation?collection={e.value}"))
-        self._jobs = Jobs(screen, chosen, self.refresh, ("evaluate",))
+        self._jobs = Jobs(screen, chosen, self.refresh, EVALUATION, partial(made, screen))
         with tag("section", style="k-section", aria_labelledby="sets"):
             with tag("div", style="k-toolbar"):
                 tag("h2", say("sets"), "l-grow", id="sets")
@@ -85,9 +86,9 @@ class _Evaluation:
 
     async def refresh(self) -> None:
         """Read and show sets and runs anew."""
-        runs, identity = self._screen.state.library.runs, self._screen.identity()
-        sets = await in_thread(runs.question_sets, identity, self._name)
-        rows = await in_thread(runs.runs, identity, self._name)
+        library, identity = self._screen.state.library, self._screen.identity()
+        sets = await in_thread(library.sets.question_sets, identity, self._name)
+        rows = await in_thread(library.runs.runs, identity, self._name)
         self._sets.clear()
         with self._sets:
             self._show_sets(sets)
@@ -135,29 +136,29 @@ class _Evaluation:
         lost = [say("set_counts", questions=row.questions, reviewed=row.reviewed)]
         title = say("delete_set", name=row.name)
         if await confirmed(say, title, say("delete_set_about"), lost, say("delete")):
-            runs, identity = self._screen.state.library.runs, self._screen.identity()
-            await in_thread(runs.delete_questions, identity, self._name, row.name)
+            sets, identity = self._screen.state.library.sets, self._screen.identity()
+            await in_thread(sets.delete_questions, identity, self._name, row.name)
             await self.refresh()
 
     async def _feedback(self) -> None:
         """What users said of answers, into the set "feedback"."""
         say, state, identity = self._say, self._screen.state, self._screen.identity()
-        runs = state.library.runs
-        runs.check(identity, self._name)
+        sets = state.library.sets
+        await in_thread(sets.check, identity, self._name)
         said = await in_thread(state.history.feedback, self._name)
-        new = await in_thread(runs.from_feedback, identity, self._name, said)
-        sets = await in_thread(runs.question_sets, identity, self._name)
+        new = await in_thread(sets.from_feedback, identity, self._name, said)
+        rows = await in_thread(sets.question_sets, identity, self._name)
         have: tuple[Question, ...] = ()
         version: str | None = None
-        if any(row.name == "feedback" for row in sets):
-            have, version = await in_thread(runs.questions, identity, self._name, "feedback")
+        if any(row.name == "feedback" for row in rows):
+            have, version = await in_thread(sets.questions, identity, self._name, "feedback")
         questions = merged(have, new)
         added = len(questions) - len(have)
         if not added:
             ui.notify(say("no_feedback"), position="top")
             return
         await in_thread(
-            runs.save_questions, identity, self._name, "feedback", questions, version=version
+            sets.save_questions, identity, self._name, "feedback", questions, version=version
         )
         ui.notify(say("feedback_added", count=added), type="positive", position="top")
         await self.refresh()
@@ -180,89 +181,15 @@ class _Evaluation:
         data = await file.read()
         name = str(file.name).rsplit(".", 1)[0]
         questions = await in_thread(taken_in, str(file.name), data)
-        runs, identity = self._screen.state.library.runs, self._screen.identity()
-        await in_thread(runs.save_questions, identity, self._name, name, questions, version=None)
+        sets, identity = self._screen.state.library.sets, self._screen.identity()
+        await in_thread(sets.save_questions, identity, self._name, name, questions, version=None)
         ui.notify(say("imported", count=len(questions)), type="positive", position="top")
         await self.refresh()
 
     async def _make(self) -> None:
-        """Questions made from the collection's own documents."""
-        say = self._say
-        with asking(say("make")) as dialog:
-            dialog.props("persistent")
-            tag("p", say("make_about"), "l-quiet")
-            with tag("form", style="k-section") as form:
-                name = ui.input(say("set_name"), value="made").props("outlined")
-                count = ui.number(say("how_many"), value=20, min=1, max=500, precision=0)
-                count.props("outlined")
-                kinds = ui.select(list(KINDS), label=say("kinds"), value=[], multiple=True)
-                kinds.props("outlined use-chips").props["hint"] = say("kinds_hint")
-                said = tag("p", "", "l-quiet l-number", role="status")
-                with tag("div", style="k-actions"):
-                    cancel = ui.button(say("cancel"), on_click=lambda: dialog.submit(None))
-                    cancel.props("flat")
-                    go = ui.button(say("make_it")).props("unelevated type=submit")
-
-            async def work() -> None:
-                go.props("loading")
-                cancel.disable()
-                try:
-                    made = await self._made(
-                        str(name.value or "").strip(), int(count.value or 0),
-                        kinds.value or KINDS, said,
-                    )  # fmt: skip
-                except LlarError as e:
-                    said.text = e.message
-                    said.classes("k-bad")
-                    return
-                finally:
-                    go.props(remove="loading")
-                    cancel.enable()
-                dialog.submit(made)
-
-            form.on("submit.prevent", work)
-        made = await answered(dialog)
-        if made is not None:
-            self._told(made)
-            await self.refresh()
-
-    async def _made(self, name: str, count: int, kinds: Sequence[str], said: Any) -> Made:
-        """Make them in a thread and tell how far it is."""
-        library, identity = self._screen.state.library, self._screen.identity()
-        library.runs.check(identity, self._name)
-        docs = await in_thread(library.open, self._name, identity)
-        done = [0, count]
-
-        def told(made: int, wanted: int) -> None:
-            done[:] = made, wanted
-
-        work = asyncio.ensure_future(in_thread(make, docs, kinds=kinds, count=count, told=told))
-        while not work.done():
-            said.text = self._say("making", done=done[0], count=done[1])
-            await asyncio.wait([work], timeout=0.4)
-        made = work.result()
-        await in_thread(
-            library.runs.save_questions, identity, self._name, name, made.questions, version=None
-        )
-        return made
-
-    def _told(self, made: Made) -> None:
-        """What came of making a set: how many questions, and why others were not kept."""
-        say = self._say
-        with asking(say("made", count=len(made.questions))) as dialog:
-            dialog.on("hide", dialog.delete)
-            dialog.open()
-            with tag("ul"):
-                for note in made.notes:
-                    tag("li", note)
-            if made.rejected:
-                tag("h3", say("not_kept"))
-                with tag("ul", style="l-small"):
-                    for (kind, _), reasons in made.rejected.items():
-                        for why, times in reasons.most_common():
-                            tag("li", f"{kind}: {why} ({times})")
-            with tag("div", style="k-actions"):
-                ui.button(say("close"), on_click=dialog.close).props("flat")
+        """Questions made from the collection's own documents: a job that can be watched."""
+        if await asked(self._screen, self._name):
+            await self._jobs.refresh()
 
     # -- runs ------------------------------------------------------------------------------
 

@@ -27,8 +27,8 @@ async def show(collection: str, name: str) -> None:
     sheet("library")
     sheet("evaluation")
     with frame("evaluation", heading=False) as screen:
-        runs, identity = screen.state.library.runs, screen.identity()
-        questions, version = await in_thread(runs.questions, identity, collection, name)
+        sets, identity = screen.state.library.sets, screen.identity()
+        questions, version = await in_thread(sets.questions, identity, collection, name)
         view = _Set(screen, collection, name, list(questions), version)
         await view.refresh()
 
@@ -125,9 +125,9 @@ class _Set:
         await self._keep(left)
 
     async def _keep(self, questions: list[Question]) -> None:
-        runs, identity = self._screen.state.library.runs, self._screen.identity()
+        sets, identity = self._screen.state.library.sets, self._screen.identity()
         self._version = await in_thread(
-            runs.save_questions, identity, self._collection, self._name, questions,
+            sets.save_questions, identity, self._collection, self._name, questions,
             version=self._version,
         )  # fmt: skip
         self._questions = questions

@@ -30,8 +30,8 @@ class Start:
     async def asked(self) -> Job | None:
         """The job that was started; None where it was not."""
         say, state = self._screen.say, self._screen.state
-        runs, identity = state.library.runs, self._screen.identity()
-        questions, _ = await in_thread(runs.questions, identity, self._collection, self._name)
+        sets, identity = state.library.sets, self._screen.identity()
+        questions, _ = await in_thread(sets.questions, identity, self._collection, self._name)
         models = await in_thread(state.engines.names)
         with asking(say("start_with", name=self._name), "k-start") as dialog:
             self._warned(questions)
@@ -56,8 +56,9 @@ class Start:
             async def begin() -> None:
                 try:
                     job = await in_thread(
-                        runs.start, self._screen.identity(), self._collection, self._name,
-                        kind=kind.value, settings=changed(state.config, settings.settings),
+                        state.library.runs.start, self._screen.identity(), self._collection,
+                        self._name, kind=kind.value,
+                        settings=changed(state.config, settings.settings),
                         measures=measures.value if kind.value == "answers" else (),
                         fresh=bool(fresh.value),
                     )  # fmt: skip

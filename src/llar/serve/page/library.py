@@ -6,7 +6,7 @@ from nicegui import ui
 
 from ...errors import CollectionError, UnknownCollection
 from ...index.database import collection_path
-from ..library import About
+from ..opened import About
 from ..threads import in_thread
 from . import library_collection, library_document
 from .frame import Screen, frame, page

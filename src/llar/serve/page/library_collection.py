@@ -5,7 +5,7 @@ from __future__ import annotations
 from nicegui import ui
 
 from ..documents_of import Row
-from ..library import About
+from ..opened import About
 from ..threads import in_thread
 from .frame import Screen, frame, page
 from .library_jobs import Jobs
@@ -286,6 +286,7 @@ class _Collection:
                 size=size(about.bytes, self._language)),
             say("lost_uploads"),
             say("lost_rights"),
+            say("lost_measured"),
         ]  # fmt: skip
         title = say("delete_title", name=about.name)
         if not await confirmed(say, title, say("delete_about"), lost, say("delete")):

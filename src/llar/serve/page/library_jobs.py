@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from nicegui import ui
 
-from ..job_records import Job, JobFile
+from ..job_records import EVALUATION, Job, JobFile
 from ..threads import in_thread
 from .frame import Screen
 from .library_parts import day, duration, number, pager, size, tag
@@ -34,15 +34,16 @@ _ICONS = {
 class Jobs:
     """The jobs of one collection, kept up to date while the page is open.
 
-    `changed` is awaited when a job came to its end, for what it did to be shown.
+    Of these `kinds`, or of all that change documents. `changed` is awaited when a job came to its
+    end, for what it did to be shown; `outcome` draws more of what became of one below it.
     """
 
     def __init__(
         self, screen: Screen, collection: str, changed: Callable[[], Awaitable[None]],
-        kinds: tuple[str, ...] = (),
+        kinds: tuple[str, ...] = (), outcome: Callable[[Job], None] = lambda job: None,
     ) -> None:  # fmt: skip
         self._screen, self._collection, self._changed = screen, collection, changed
-        self._kinds = kinds
+        self._kinds, self._outcome = kinds, outcome
         self._views: dict[int, _View] = {}
         self._version = -2
         self._turn = asyncio.Lock()
@@ -67,7 +68,7 @@ class Jobs:
             return False
         self._version = version
         jobs = await in_thread(library.jobs, identity, collection=self._collection, limit=50)
-        jobs = [j for j in jobs if (j.kind in self._kinds if self._kinds else j.kind != "evaluate")]
+        jobs = [j for j in jobs if self._is_ours(j)]
         shown = [j for j in jobs if _is_shown(j)][:MOST]
         ids = [j.id for j in shown]
         for gone in [i for i in self._views if i not in ids]:
@@ -75,19 +76,22 @@ class Jobs:
         for job in reversed(shown):
             if job.id not in self._views:
                 with self._place:
-                    self._views[job.id] = _View(self._screen, job)
+                    self._views[job.id] = _View(self._screen, job, self._outcome)
                 self._views[job.id].move_first(self._place)
             await self._views[job.id].update(job)
         done = {j.id: j.finished for j in jobs if not j.is_open}  # some were never seen at work
         before, self._done = self._done, done
         return before is not None and done != before
 
+    def _is_ours(self, job: Job) -> bool:
+        return job.kind in self._kinds if self._kinds else job.kind not in EVALUATION
+
 
 class _View:
     """One job."""
 
-    def __init__(self, screen: Screen, job: Job) -> None:
-        self._screen, self._language = screen, screen.language
+    def __init__(self, screen: Screen, job: Job, outcome: Callable[[Job], None]) -> None:
+        self._screen, self._language, self._outcome = screen, screen.language, outcome
         self._say = words("library", screen.language)  # whatever screen it stands on
         self._failed = -1
         self._state = ""
@@ -171,7 +175,7 @@ class _View:
             button.props("flat dense").props["aria-label"] = f"{button.text}: {job.title}"
 
     async def _show_problems(self, job: Job) -> None:
-        """Why the job failed, and each of its files that did."""
+        """What came of the job, why it failed, and each of its files that did."""
         failed: list[JobFile] = []
         if job.failed:
             files = await in_thread(
@@ -180,6 +184,7 @@ class _View:
             failed = [f for f in files if f.state == "failed"]
         self._problems.clear()
         with self._problems:
+            self._outcome(job)
             if job.error:
                 with tag("p", job.error, "k-error"):
                     if job.fix:

@@ -49,9 +49,12 @@ def _version(file: str) -> str:
 
 def number(value: float, language: str, digits: int = 0) -> str:
     """A number as the language writes it: 12,345.6 is 12.345,6 in Spanish."""
-    whole, _, part = f"{value:,.{digits}f}".partition(".")
-    whole = whole.replace(",", _GROUPS[language])
-    return f"{whole}{_POINT[language]}{part}" if part else whole
+    return localised(f"{value:,.{digits}f}", language)
+
+
+def localised(text: str, language: str) -> str:
+    """A number as Python formats it, with the language's signs for thousands and decimals."""
+    return text.translate({ord(","): _GROUPS[language], ord("."): _POINT[language]})
 
 
 def size(count: float, language: str) -> str:
