@@ -45,13 +45,14 @@ def started(home: Path, *options: str, env: Mapping[str, str] | None = None) -> 
             stderr=out,
         )
     url = f"http://127.0.0.1:{port}"
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while True:
         with contextlib.suppress(httpx.TransportError):
             httpx.get(f"{url}/health", timeout=5)
             return Running(url, process, log)
         if process.poll() is not None or time.monotonic() > end:
             process.kill()
+            process.wait()
             raise AssertionError(f"the server did not start: {log.read_text()}")
         time.sleep(0.05)
 

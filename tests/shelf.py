@@ -8,21 +8,18 @@ chunker, for passages that overlap. ada is an admin. Uploads may have 2 MiB.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from browser import visit
-from conftest import STORE
 from playwright.sync_api import Browser, Page
 from running import running
+from served import Served, once, sessions
 
 from llar.collection import Collection
-from llar.config import Config, load
+from llar.config import Config
 from llar.serve.accounts import Accounts
 
 TEXTS = {
@@ -49,25 +46,20 @@ PASSWORD = "seven quiet harbours"
 
 
 @dataclass
-class Shelf:
+class Shelf(Served):
     """The running server, its configuration, and everybody's session."""
 
-    url: str
-    config: Config
-    tokens: dict[str, str]
     folder: Path  # of the texts
 
-    @contextmanager
-    def visit(self, browser: Browser, path: str, user: str = "ada", **how: Any) -> Iterator[Page]:
+    def visit(
+        self, browser: Browser, path: str, user: str = "ada", **how: Any
+    ) -> AbstractContextManager[Page]:
         """A page as that user sees it."""
-        cookies = [{"name": "llar_session", "value": self.tokens[user], "url": self.url}]
-        with visit(browser, self.url + path, cookies=cookies, **how) as page:
-            yield page
+        return self.seen(browser, path, user, **how)
 
     def get(self, path: str, user: str = "ada") -> Any:
         """An answer of the API."""
-        cookies = {"llar_session": self.tokens[user]}
-        answer = httpx.get(self.url + path, cookies=cookies, timeout=30)
+        answer = self.answer(path, user)
         assert answer.is_success, answer.text
         return answer.json()
 
@@ -75,21 +67,11 @@ class Shelf:
 @pytest.fixture(scope="session")
 def shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Shelf:
     """The server, one for all modules; its models are loaded when they are first used."""
-    if not _STARTED:
-        home = tmp_path_factory.mktemp("shelf")
-        stack = ExitStack()
-        request.config.add_cleanup(stack.close)  # a fixture would end with the first module
-        _STARTED.append(_filled(home, stack))
-    return _STARTED[0]
+    return once("shelf", request, tmp_path_factory, _filled)
 
 
-_STARTED: list[Shelf] = []
-
-
-def _filled(home: Path, stack: ExitStack) -> Shelf:
-    (home / "models").symlink_to(STORE, target_is_directory=True)
-    config = load({"home": home}, env={})
-    folder = home / "texts"
+def _filled(config: Config, stack: ExitStack) -> Shelf:
+    folder = config.home / "texts"
     for name, text in TEXTS.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
@@ -103,7 +85,7 @@ def _filled(home: Path, stack: ExitStack) -> Shelf:
     accounts.add_user("bob", PASSWORD)
     accounts.grant("town", ["user:bob"])
     accounts.grant("town", ["user:eve"], "editor")
-    tokens = {user: accounts.start_session(user, "session") for user in ("ada", "eve", "bob")}
+    tokens = sessions(accounts, "ada", "eve", "bob")
     accounts.close()
-    server = stack.enter_context(running(home, env={"LLAR_UPLOAD_MB": "2"}))
+    server = stack.enter_context(running(config.home, env={"LLAR_UPLOAD_MB": "2"}))
     return Shelf(server.url, config, tokens, folder)

@@ -5,24 +5,17 @@ from __future__ import annotations
 import http.server
 import json
 import re
-import shutil
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import httpx
 import pytest
-from browser import CHROMIUM, axe, sideways
-from playwright.sync_api import (
-    Browser,
-    BrowserContext,
-    ConsoleMessage,
-    Page,
-    expect,
-    sync_playwright,
-)
+from browser import ELSEWHERE, axe, browser, sideways
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 from running import Running, running
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
@@ -32,6 +25,7 @@ from llar.config import load
 from llar.serve.accounts import Accounts
 from llar.serve.page.words import LANGUAGES
 
+__all__ = ["browser"]
 pytestmark = pytest.mark.slow
 
 PASSWORD = "seven quiet harbours"
@@ -70,20 +64,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     accounts.close()
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which(CHROMIUM),
-            args=["--no-sandbox", "--host-resolver-rules=MAP evil.example 127.0.0.1"],
-        )
-        yield browser
-        browser.close()
-
-
-def signed_in(chromium: Browser, site: Site, name: str) -> BrowserContext:
+def signed_in(browser: Browser, site: Site, name: str) -> BrowserContext:
     """A browser that has a session."""
-    context = chromium.new_context()
+    context = browser.new_context()
     cookie = {"name": "llar_session", "value": site.token(name), "url": site.url}
     context.add_cookies([cookie])  # type: ignore[list-item]  # a TypedDict in its stubs
     return context
@@ -102,11 +85,19 @@ def complaints(page: Page) -> list[str]:
     return found
 
 
+def until(page: Page, so: Callable[[], bool]) -> None:
+    """Wait for what the browser tells us of."""
+    end = time.monotonic() + 15
+    while not so():
+        assert time.monotonic() < end
+        page.wait_for_timeout(20)
+
+
 # -- in a browser ----------------------------------------------------------------------------
 
 
-def test_signing_in_by_the_form_leads_where_one_was_going(chromium: Browser, site: Site) -> None:
-    page = chromium.new_page()
+def test_signing_in_by_the_form_leads_where_one_was_going(browser: Browser, site: Site) -> None:
+    page = browser.new_page()
     found = complaints(page)
     page.goto(f"{site.url}/lab?x=1")
     expect(page).to_have_url(f"{site.url}/login?next=%2Flab%3Fx%3D1")
@@ -120,15 +111,15 @@ def test_signing_in_by_the_form_leads_where_one_was_going(chromium: Browser, sit
     page.close()
 
 
-def test_the_form_is_for_everybody(chromium: Browser, site: Site) -> None:
-    """On a phone, in every language, in light and dark, and by WCAG's rules."""
+def test_the_form_is_for_everybody(browser: Browser, site: Site) -> None:
+    """On a phone, in every language, and by WCAG's rules in light and dark."""
+    context = browser.new_context(
+        viewport={"width": 360, "height": 640},
+        bypass_csp=True,  # axe needs eval, which the form's policy does not allow
+    )
+    page = context.new_page()
     for n, language in enumerate(LANGUAGES):
-        context = chromium.new_context(
-            viewport={"width": 360, "height": 640},
-            color_scheme="dark" if n % 2 else "light",
-            bypass_csp=True,  # axe needs eval, which the form's policy does not allow
-        )
-        page = context.new_page()
+        page.emulate_media(color_scheme="dark" if n % 2 else "light")
         page.goto(f"{site.url}/login?language={language}")
         page.fill("#name", "nobody")
         page.fill("#password", "not the password")
@@ -137,14 +128,15 @@ def test_the_form_is_for_everybody(chromium: Browser, site: Site) -> None:
         assert page.evaluate("document.documentElement.lang") == language
         assert page.evaluate("document.activeElement.id") == "password"
         assert sideways(page) == 0
-        assert axe(page) == []
-        context.close()
+        if n < 2:
+            assert axe(page) == []
+    context.close()
 
 
 def test_every_screen_works_under_its_policy_and_markup_runs_nothing(
-    chromium: Browser, site: Site
+    browser: Browser, site: Site
 ) -> None:
-    context = signed_in(chromium, site, "root")
+    context = signed_in(browser, site, "root")
     page = context.new_page()
     found = complaints(page)
     for screen in SCREENS:
@@ -166,14 +158,13 @@ def test_every_screen_works_under_its_policy_and_markup_runs_nothing(
             place.querySelector('a').click();
         }"""
     )
-    page.wait_for_timeout(300)
+    until(page, lambda: len(found) >= 3)  # refused: the handler, the link, the script
     assert page.evaluate("window.ran") is None
-    assert len(found) >= 3
     context.close()
 
 
-def test_an_open_page_ends_with_its_session(chromium: Browser, site: Site) -> None:
-    context = signed_in(chromium, site, "root")
+def test_an_open_page_ends_with_its_session(browser: Browser, site: Site) -> None:
+    context = signed_in(browser, site, "root")
     page, other = context.new_page(), context.new_page()
     for tab in (page, other):
         tab.goto(f"{site.url}/lab")
@@ -183,7 +174,7 @@ def test_an_open_page_ends_with_its_session(chromium: Browser, site: Site) -> No
     for tab in (page, other):
         expect(tab).to_have_url(re.compile(r"/login"), timeout=20_000)
     context.close()
-    context = signed_in(chromium, site, "ivan")
+    context = signed_in(browser, site, "ivan")
     page = context.new_page()
     page.goto(f"{site.url}/lab")
     page.wait_for_function("() => window.did_handshake === true")
@@ -217,10 +208,10 @@ def elsewhere() -> Iterator[str]:
 
 
 def test_a_page_elsewhere_does_nothing_in_ones_name(
-    chromium: Browser, site: Site, elsewhere: str
+    browser: Browser, site: Site, elsewhere: str
 ) -> None:
     """The browser sends the cookie along: to it, both ports are the same site."""
-    context = signed_in(chromium, site, "root")
+    context = signed_in(browser, site, "root")
     page = context.new_page()
     page.goto(elsewhere)
     sessions = len(site.accounts.sessions("root"))
@@ -254,15 +245,14 @@ def test_a_page_elsewhere_does_nothing_in_ones_name(
     assert len(site.accounts.sessions("root")) == sessions
     page.goto(elsewhere)
     page.set_content(f'<iframe src="{site.url}/login"></iframe>')
-    page.wait_for_timeout(500)
-    assert [f.url for f in page.frames[1:]] == ["chrome-error://chromewebdata/"]
+    until(page, lambda: [f.url for f in page.frames[1:]] == ["chrome-error://chromewebdata/"])
     context.close()
 
 
-def test_a_name_that_is_made_to_point_here(chromium: Browser, site: Site) -> None:
-    page = chromium.new_page()
+def test_a_name_that_is_made_to_point_here(browser: Browser, site: Site) -> None:
+    page = browser.new_page()
     port = urlsplit(site.url).port
-    answer = page.goto(f"http://evil.example:{port}/health")
+    answer = page.goto(f"http://{ELSEWHERE}:{port}/health")
     assert answer is not None
     assert answer.status == 421
     page.close()

@@ -85,6 +85,23 @@ def test_search_ignores_case_and_accents_and_needs_every_word(history: History) 
     assert history.conversations("eva", search="100%_") == []
 
 
+def test_a_search_knows_the_turn(history: History) -> None:
+    conversation = history.start("eva", "Nyitva?", "town", "m").id
+    first, second, third = (
+        history.begin("eva", conversation, q, "town", "m").id
+        for q in ("Hétfőn nyitva?", "És kedden?", "Hétfőn és kedden?")
+    )
+    other = asked(history, "eva", "Mikor?", "Kedden.")
+    asked(history, "bob", "Kedden?", "Nem.")
+    assert history.places("eva", "hetfon NYITVA") == {conversation: first}  # both words
+    assert history.places("eva", "kedden") == {conversation: third, other.conversation: other.id}
+    assert history.places("eva", "es") == {conversation: third}  # of two, the last
+    assert history.places("eva", " ") == history.places("eva", "szerda") == {}
+    assert [history.earlier("eva", conversation, n) for n in (first, second, third)] == [0, 1, 2]
+    with pytest.raises(NotThere):
+        history.earlier("bob", conversation, third)
+
+
 def test_names(history: History) -> None:
     turn = asked(history, "eva", "a " * 100, "b")
     assert len(history.conversations("eva")[0].title) == 80

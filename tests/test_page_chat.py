@@ -6,20 +6,21 @@ import io
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from browser import axe, browser, ready, sideways, sign_in, visit
+from browser import axe, browser, ready, sideways
 from conftest import STORE
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
-from running import Running, running
+from running import running
+from served import Served, sessions
 
 from llar.config import load
 from llar.serve.accounts import Accounts
@@ -29,52 +30,47 @@ from llar.serve.page.words import words
 __all__ = ["browser"]
 pytestmark = pytest.mark.slow
 
-PASSWORD = "a long enough password 7"
 CUPBOARD = "The night nurse opens the medicine cupboard at nine."
 QUESTION = "When does the night nurse open the medicine cupboard?"
 PLACE = (72.0, 300.0)  # of that line on page 2, from the top left, in points
 FONT = ("Helvetica", 10)
 
 
-@dataclass
-class Town:
+class Town(Served):
     """A server with users: ada (admin), eva (may edit "clinic") and bob (may read nothing)."""
 
-    server: Running
-    home: Path
-    cookies: dict[str, list[Any]] = field(default_factory=dict)
-
-    @property
-    def url(self) -> str:
-        return self.server.url
-
-    def post(self, user: str, path: str, **body: Any) -> httpx.Response:
+    def post(self, user: str, path: str, **body: Any) -> None:
         """Send something as this user's page would."""
-        cookies = {c["name"]: c["value"] for c in self.cookies[user]}
         headers = {"Origin": self.url}
+        cookies = {"llar_session": self.tokens[user]}
         answer = httpx.post(f"{self.url}{path}", cookies=cookies, headers=headers, **body)
         assert answer.is_success, answer.text
-        return answer
 
-    def get(self, user: str, path: str) -> httpx.Response:
-        cookies = {c["name"]: c["value"] for c in self.cookies[user]}
-        return httpx.get(f"{self.url}{path}", cookies=cookies)
+    def documents(self) -> dict[str, int]:
+        """Those of "clinic": name -> number."""
+        rows = self.answer("/api/collections/clinic/documents", "eva").json()["documents"]
+        return {row["name"]: row["id"] for row in rows}
+
+    def visit(
+        self, browser: Browser, path: str, user: str = "eva", **how: Any
+    ) -> AbstractContextManager[Page]:
+        """A page as that user sees it."""
+        return self.seen(browser, path, user, **how)
 
 
 @pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Town]:
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     home = tmp_path_factory.mktemp("town")
     (home / "models").symlink_to(STORE, target_is_directory=True)
-    accounts = Accounts(load({"home": home}, env={}))
+    (home / "llar.toml").write_text('embedder = "fake:hash"\nchat_model = "fake:quote"\n')
+    config = load({"home": home}, env={})
+    accounts = Accounts(config)
     for name, role in (("ada", "admin"), ("eva", "editor"), ("bob", "reader")):
-        accounts.add_user(name, PASSWORD, role=role)
-    accounts.close()
-    with running(home, env={"LLAR_CHAT_MODEL": "fake:quote", "LLAR_HOME": str(home)}) as server:
-        town = Town(server, home)
-        for name in ("ada", "eva", "bob"):
-            town.cookies[name] = sign_in(browser, town.url, name, PASSWORD)
+        accounts.add_user(name, role=role)
+    tokens = sessions(accounts, "ada", "eva", "bob")
+    with running(home, env={"LLAR_THREADS": "1"}) as server:
+        town = Town(server.url, config, tokens)
         town.post("ada", "/api/collections", json={"name": "clinic"})
-        accounts = Accounts(load({"home": home}, env={}))
         accounts.grant("clinic", ["user:eva"], "editor")
         accounts.close()
         files = [
@@ -83,9 +79,9 @@ def town(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator
         ]
         town.post("eva", "/api/collections/clinic/upload", files=files)
         end = time.monotonic() + 60
-        while len(town.get("eva", "/api/collections/clinic/documents").json()["documents"]) < 2:
+        while len(town.documents()) < 2:
             assert time.monotonic() < end, "the files are not indexed"
-            time.sleep(0.1)
+            time.sleep(0.05)
         yield town
 
 
@@ -116,18 +112,20 @@ def ask(page: Page, question: str) -> None:
 
 @pytest.fixture(scope="module")
 def talk(town: Town, browser: Browser) -> str:
-    """The address of a conversation of eva's: an answer, and one that was not found."""
-    with visit(browser, f"{town.url}/chat", cookies=town.cookies["eva"]) as page:
+    """The path of a conversation of eva's: an answer, and one that was not found."""
+    with town.visit(browser, "/chat") as page:
         ask(page, QUESTION)
         ask(page, "Who won the chess olympiad of 1972?")
-        return page.url
+        return page.url.removeprefix(town.url)
 
 
-def test_a_citation_opens_the_page_with_the_passage_marked(town: Town, browser: Browser) -> None:
-    with visit(browser, f"{town.url}/chat", cookies=town.cookies["eva"]) as page:
-        ask(page, QUESTION)
-        expect(page.locator(".l-sentence")).to_contain_text(CUPBOARD)
-        expect(page.locator(".l-not-found")).to_have_count(0)
+def test_a_citation_opens_the_page_with_the_passage_marked(
+    town: Town, browser: Browser, talk: str
+) -> None:
+    with town.visit(browser, talk) as page:
+        answered = page.locator("article").first
+        expect(answered.locator(".l-sentence")).to_contain_text(CUPBOARD)
+        expect(answered.locator(".l-not-found")).to_have_count(0)
         page.get_by_role("link", name="Source 1: Night shift").click()
         side = page.get_by_role("dialog")
         expect(side.locator("mark")).to_have_text(CUPBOARD)
@@ -160,7 +158,7 @@ def test_a_citation_opens_the_page_with_the_passage_marked(town: Town, browser: 
         expect(page.locator("a.l-cite").first).to_be_focused()
         address = page.locator("a.l-cite").first.get_attribute("href") or ""
     assert re.search(r"^/document/clinic/\d+\?page=2&start=\d+&end=\d+$", address)
-    with visit(browser, town.url + address, cookies=town.cookies["eva"]) as page:
+    with town.visit(browser, address) as page:
         expect(page.locator("mark")).to_have_text(CUPBOARD)
         page.get_by_role("button", name="Previous page").click()
         expect(page.get_by_text("Page 1 of 2")).to_be_visible()
@@ -173,28 +171,29 @@ def test_a_citation_opens_the_page_with_the_passage_marked(town: Town, browser: 
 
 
 def test_a_second_user_sees_none_of_it(town: Town, browser: Browser, talk: str) -> None:
-    documents = town.get("eva", "/api/collections/clinic/documents").json()["documents"]
-    number = documents[0]["id"]
+    number = town.documents()["night.pdf"]
     for path in (f"/document/clinic/{number}/page/1.png", f"/document/clinic/{number}/original"):
-        assert town.get("eva", path).status_code == 200 or "page" in path
-        refused, unknown = town.get("bob", path), town.get("bob", path.replace("clinic", "nix"))
+        assert town.answer(path, "eva").status_code == 200
+        refused, unknown = (
+            town.answer(path, "bob"),
+            town.answer(path.replace("clinic", "nix"), "bob"),
+        )
         assert refused.status_code == unknown.status_code == 404
         assert refused.text.replace("clinic", "nix") == unknown.text
-    page = town.get("bob", f"/document/clinic/{number}")
+    page = town.answer(f"/document/clinic/{number}", "bob")
     assert page.status_code == 404
     assert "there is no collection" in page.text
-    conversation = talk.removeprefix(town.url)
-    assert town.get("eva", conversation).status_code == 200
-    other = town.get("bob", conversation)
+    assert town.answer(talk, "eva").status_code == 200
+    other = town.answer(talk, "bob")
     assert other.status_code == 404
     assert CUPBOARD not in other.text
-    assert "cupboard" not in town.get("bob", "/chat").text
-    nobody = httpx.get(f"{town.url}{conversation}", headers={"Accept": "text/html"})
+    assert "cupboard" not in town.answer("/chat", "bob").text
+    nobody = httpx.get(f"{town.url}{talk}", headers={"Accept": "text/html"})
     assert nobody.status_code == 303  # to the sign-in
 
 
 def test_reload_keeps_the_conversation(town: Town, browser: Browser, talk: str) -> None:
-    with visit(browser, talk, cookies=town.cookies["eva"]) as page:
+    with town.visit(browser, talk) as page:
         expect(page.locator("article")).to_have_count(2)
         page.reload()
         ready(page)
@@ -209,7 +208,7 @@ def test_reload_keeps_the_conversation(town: Town, browser: Browser, talk: str) 
 
 
 def test_what_is_typed_survives_a_reload_until_it_is_asked(town: Town, browser: Browser) -> None:
-    with visit(browser, f"{town.url}/chat", cookies=town.cookies["eva"]) as page:
+    with town.visit(browser, "/chat") as page:
         box = page.get_by_label("Your question")
         box.fill("Where is the key?")
         page.reload()
@@ -224,28 +223,32 @@ def test_what_is_typed_survives_a_reload_until_it_is_asked(town: Town, browser: 
         expect(box).to_have_value("")
 
 
-@pytest.mark.parametrize("address", ["/nowhere", "/document/clinic/first", "/chat/nothing"])
 def test_an_address_of_nothing_is_told_in_the_readers_language(
-    town: Town, browser: Browser, address: str
+    town: Town, browser: Browser
 ) -> None:
     context = browser.new_context(locale="hu")
-    context.add_cookies(town.cookies["eva"])
+    context.add_cookies(town.cookies("eva"))
     page = context.new_page()
-    answer = page.goto(town.url + address)
-    assert answer is not None
-    assert answer.status == 404
-    expect(page.locator(".l-problem")).to_contain_text(
-        "Ez nem létezik" if address.startswith("/chat") else "Ezen a címen nincs semmi."
-    )
-    expect(page.get_by_role("link", name="Vissza a csevegéshez")).to_be_visible()
-    assert axe(page) == []
+    nothing, gone = "Ezen a címen nincs semmi.", "Ez nem létezik"
+    for address, said in {
+        "/document/clinic/first": nothing,
+        "/nowhere": nothing,
+        "/chat/nothing": gone,
+    }.items():
+        answer = page.goto(town.url + address)
+        assert answer is not None
+        assert answer.status == 404
+        expect(page.locator(".l-problem")).to_contain_text(said)
+        expect(page.get_by_role("link", name="Vissza a csevegéshez")).to_be_visible()
+        if address != "/nowhere":  # the page before is the same
+            assert axe(page) == []
     context.close()
 
 
 def test_an_answer_goes_on_while_the_page_is_reloaded_until_it_is_stopped(
     town: Town, browser: Browser
 ) -> None:
-    with visit(browser, f"{town.url}/chat", cookies=town.cookies["eva"]) as page:
+    with town.visit(browser, "/chat") as page:
         page.get_by_role("link", name="New conversation").click()
         ready(page)
         choose(page, "Documents", "None: the model alone")
@@ -278,7 +281,7 @@ def choose(page: Page, label: str, option: str) -> None:
 
 
 def test_changing_judging_searching_exporting_deleting(town: Town, browser: Browser) -> None:
-    with visit(browser, f"{town.url}/chat", cookies=town.cookies["eva"]) as page:
+    with town.visit(browser, "/chat") as page:
         choose(page, "Documents", "clinic")
         choose(page, "Model", "quote")
         ask(page, "From when are visitors welcome?")
@@ -323,7 +326,7 @@ def test_changing_judging_searching_exporting_deleting(town: Town, browser: Brow
         page.get_by_role("menuitem", name="Delete").click()
         page.get_by_role("dialog").get_by_role("button", name="Delete").click()
         page.wait_for_url("**/chat")
-    history = History(load({"home": town.home}, env={}))
+    history = History(town.config)
     (judged,) = history.feedback("clinic")
     assert (judged.user, judged.verdict, judged.comment) == ("eva", "down", "It closes at five.")
     assert [s["quote"] for s in judged.sources] == ["Visitors are welcome from three."]
@@ -332,7 +335,7 @@ def test_changing_judging_searching_exporting_deleting(town: Town, browser: Brow
 
 
 def test_with_the_keyboard_alone(town: Town, browser: Browser) -> None:
-    with visit(browser, f"{town.url}/document/clinic/1", cookies=town.cookies["eva"]) as page:
+    with town.visit(browser, f"/document/clinic/{town.documents()['visits.md']}") as page:
         page.keyboard.press("Tab")
         skip = page.get_by_role("link", name="Skip to the content")
         expect(skip).to_be_focused()
@@ -340,17 +343,18 @@ def test_with_the_keyboard_alone(town: Town, browser: Browser) -> None:
         page.keyboard.press("Enter")
         page.keyboard.press("Tab")
         assert page.evaluate("!!document.activeElement.closest('main')")
-    with visit(browser, f"{town.url}/chat", cookies=town.cookies["eva"]) as page:
+    with town.visit(browser, "/chat") as page:
         expect(page.get_by_role("textbox", name="Your question")).to_be_focused()
         choose(page, "Model", "quote")
         box = page.get_by_role("textbox", name="Your question")
         box.focus()
-        page.keyboard.type("Who cleans")
+        page.keyboard.type("From when are")
         page.keyboard.press("Shift+Enter")
-        page.keyboard.type("the ward?")
-        expect(box).to_have_value("Who cleans\nthe ward?")
+        page.keyboard.type("visitors welcome?")
+        expect(box).to_have_value("From when are\nvisitors welcome?")
         page.keyboard.press("Enter")
-        expect(page.locator(".l-sentence")).to_contain_text("cleaned by the morning team")
+        expect(page.locator(".l-sentence")).to_contain_text("Visitors are welcome from three.")
+        page.locator("article .l-actions").wait_for()
         expect(box).to_be_focused()
         for _ in range(20):
             page.keyboard.press("Shift+Tab")
@@ -363,6 +367,73 @@ def test_with_the_keyboard_alone(town: Town, browser: Browser) -> None:
         expect(page.locator("a.l-cite").first).to_be_focused()
 
 
+@pytest.fixture(scope="module")
+def long_talk(town: Town) -> Iterator[tuple[str, list[int]]]:
+    """The path of a conversation of bob's with 28 questions, and their numbers."""
+    history = History(town.config)
+    talk = history.start("bob", "A long talk", "", "fake:quote")
+    numbers = []
+    for place in range(1, 29):
+        question = "Who keeps the brass trumpet?" if place == 2 else f"What is number {place}?"
+        turn = history.begin("bob", talk.id, question, "", "fake:quote")
+        text = f"It is the number after {place - 1}."
+        history.keep(turn, {"plain": True, "text": text, "sentences": []}, "done")
+        numbers.append(turn.id)
+    yield f"/chat/{talk.id}", numbers
+    history.close()
+
+
+def shown(page: Page) -> list[int]:
+    """The numbers of the turns on the page, from above."""
+    return [int(n) for n in page.locator("article").evaluate_all("a => a.map(e => e.dataset.turn)")]
+
+
+def test_a_long_conversation_shows_its_end_first(
+    town: Town, browser: Browser, long_talk: tuple[str, list[int]]
+) -> None:
+    path, numbers = long_talk
+    with town.visit(browser, path, "bob") as page:
+        assert shown(page) == numbers[-6:]
+        expect(page.locator("article").last).to_be_in_viewport()
+        button = page.get_by_role("button", name="Show 20 earlier questions")
+        button.focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("article")).to_have_count(26)
+        expect(page.locator(f"[data-turn='{numbers[-7]}'] h2")).to_be_focused()
+        expect(page.locator(f"[data-turn='{numbers[-7]}'] h2")).to_be_in_viewport()
+        assert shown(page) == numbers[-26:]
+        page.get_by_role("button", name="Show 2 earlier questions").click()
+        expect(page.locator("article")).to_have_count(28)
+        expect(page.locator(".l-earlier button")).to_have_count(0)
+        assert shown(page) == numbers
+        assert axe(page) == []
+        page.get_by_role("button", name="Options of").click()
+        with page.expect_download() as saved:
+            page.get_by_role("menuitem", name="Export as Markdown").click()
+        text = Path(saved.value.path()).read_text()
+        assert re.findall(r"the number after (\d+)", text) == [str(n) for n in range(28)]
+
+
+def test_a_search_leads_to_an_early_question(
+    town: Town, browser: Browser, long_talk: tuple[str, list[int]]
+) -> None:
+    path, numbers = long_talk
+    with town.visit(browser, path, "bob") as page:
+        page.get_by_label("Search in your conversations").fill("brass trumpet")
+        link = page.locator(".l-conversation-link")
+        expect(link).to_have_attribute("href", f"{path}?turn={numbers[1]}")
+        link.click()
+        page.wait_for_url("**?turn=*")
+        found = page.locator(f"[data-turn='{numbers[1]}'] h2")
+        expect(found).to_be_focused()
+        expect(found).to_be_in_viewport()
+        expect(found).to_contain_text("Who keeps the brass trumpet?")
+        assert shown(page) == numbers  # with all that follows
+    with town.visit(browser, f"{path}?turn=1000000", "bob") as page:
+        expect(page.get_by_text("That question is no longer in the conversation.")).to_be_visible()
+        expect(page.locator("article").last).to_be_in_viewport()
+
+
 @pytest.mark.parametrize(
     ("language", "dark", "width"),
     [("en", False, 1280), ("es", True, 360), ("ca", False, 360), ("hu", True, 1280)],
@@ -370,19 +441,22 @@ def test_with_the_keyboard_alone(town: Town, browser: Browser) -> None:
 def test_every_language_light_and_dark_wide_and_narrow(
     town: Town, browser: Browser, talk: str, language: str, dark: bool, width: int
 ) -> None:
+    """The chat is judged by axe in the first two, the document in the others."""
     say, frame = words("chat", language), words("frame", language)
-    look = {"language": language, "dark": dark, "width": width}
-    with visit(browser, talk, cookies=town.cookies["eva"], **look) as page:  # type: ignore[arg-type]
+    look: dict[str, Any] = {"language": language, "dark": dark, "width": width}
+    with town.visit(browser, talk, **look) as page:
         assert page.evaluate("document.documentElement.lang").split("-")[0] == language
         assert page.title() == f"{frame('chat')} · llar"
         expect(page.get_by_role("button", name=say("send"))).to_be_visible()
         expect(page.locator(".l-not-found h3")).to_have_text(say("not_found"))
-        shown = page.locator("body").evaluate("e => getComputedStyle(e).backgroundColor")
-        assert (shown == "rgb(25, 20, 17)") is dark
+        background = page.locator("body").evaluate("e => getComputedStyle(e).backgroundColor")
+        assert (background == "rgb(25, 20, 17)") is dark
         page.locator(".l-more button").first.wait_for()
-        assert axe(page) == []
         assert sideways(page) == 0
-        if width < 500:
+        address = page.locator("a.l-cite").first.get_attribute("href") or ""
+        if language in ("en", "es"):
+            assert axe(page) == []
+        if language == "es":
             page.get_by_role("button", name=frame("menu")).click()
             drawer = page.get_by_role("navigation", name=frame("menu"))
             expect(drawer.get_by_role("link", name=frame("library"))).to_be_visible()
@@ -394,22 +468,26 @@ def test_every_language_light_and_dark_wide_and_narrow(
             assert axe(page) == []
             assert sideways(page) == 0
             page.keyboard.press("Escape")
-        address = page.locator("a.l-cite").first.get_attribute("href") or ""
-    with visit(browser, town.url + address, cookies=town.cookies["eva"], **look) as page:  # type: ignore[arg-type]
-        expect(page.locator("mark")).to_be_visible()
-        expect(page.locator(".l-box")).to_have_count(1)
-        assert axe(page) == []
-        assert sideways(page) == 0
+        if language in ("ca", "hu"):
+            page.goto(town.url + address)
+            ready(page)
+            expect(page.locator("mark")).to_be_visible()
+            expect(page.locator(".l-box")).to_have_count(1)
+            assert axe(page) == []
+            assert sideways(page) == 0
 
 
 def test_colours_language_and_signing_out(town: Town, browser: Browser) -> None:
-    cookies = sign_in(browser, town.url, "bob", PASSWORD)
-    with visit(browser, f"{town.url}/chat", cookies=cookies) as page:
+    accounts = Accounts(town.config)
+    accounts.add_user("ivo")
+    town.tokens |= sessions(accounts, "ivo")
+    accounts.close()
+    with town.visit(browser, "/chat", "ivo") as page:
         expect(
             page.get_by_text("There are no documents yet that you may read.", exact=False)
         ).to_be_visible()
-        assert axe(page) == []
         page.get_by_role("button", name="Colours").click()
+        page.get_by_role("menuitemradio", name="Dark").wait_for()
         assert axe(page) == []
         page.get_by_role("menuitemradio", name="Dark").click()
         expect(page.locator("body")).to_have_class(re.compile("body--dark"))

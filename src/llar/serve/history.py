@@ -95,6 +95,24 @@ class History:
         rows = self._file.read(f"{sql} ORDER BY updated DESC, id LIMIT ?", *values, limit)
         return [_conversation(row) for row in rows]
 
+    def places(self, user: str, search: str) -> dict[str, int]:
+        """By conversation, the turn in which most words of `search` stand; of several, the last.
+
+        A conversation in whose questions and answers none stands is not in it.
+        """
+        words = _folded(search).split()
+        if not words:
+            return {}
+        count = " + ".join("(instr(t.folded, ?) > 0)" for _ in words)
+        rows = self._file.read(
+            f"SELECT t.conversation, t.id, {count} AS found FROM turns t"
+            " JOIN conversations c ON c.id = t.conversation"
+            " WHERE c.user = ? AND found > 0 ORDER BY found, t.id",
+            *words,
+            user,
+        )
+        return {row["conversation"]: row["id"] for row in rows}
+
     def conversation(self, user: str, conversation: str) -> Conversation:
         """One of them. Raises NotThere for another's as for none."""
         sql = "SELECT * FROM conversations WHERE id = ? AND user = ?"
@@ -141,6 +159,12 @@ class History:
         largest = 2**63 - 1 if before is None else before
         rows = self._file.read(sql, user, conversation, largest, limit)
         return [_turn(row) for row in reversed(rows)]
+
+    def earlier(self, user: str, conversation: str, turn: int) -> int:
+        """How many turns of a conversation come before this one."""
+        self.conversation(user, conversation)
+        sql = "SELECT count(*) FROM turns WHERE conversation = ? AND id < ?"
+        return int(self._file.read(sql, conversation, turn)[0][0])
 
     def turn(self, user: str, turn: int) -> Turn:
         """One turn. Raises NotThere for another's as for none."""

@@ -12,47 +12,47 @@ from ..threads import in_thread
 from ..turns import Conversation, Turn
 from .chat_list import ConversationList
 from .chat_turn import TurnView, follow
+from .chat_turns import AT_FIRST, Turns
 from .document_view import passage_dialog
 from .frame import Screen, frame, page
 from .parts import icon, icon_button, tag
-
-_AT_ONCE = 20  # turns shown of a long conversation, until more are asked for
 
 
 @page("/chat")
 async def new() -> None:
     """A new conversation."""
-    await _show(None)
+    await _show(None, None)
 
 
 @page("/chat/{conversation}")
-async def show(conversation: str) -> None:
-    """One of the user's conversations."""
-    await _show(conversation)
+async def show(conversation: str, turn: int | None = None) -> None:
+    """One of the user's conversations, at its end or at a turn of it."""
+    await _show(conversation, turn)
 
 
-async def _show(conversation: str | None) -> None:
+async def _show(conversation: str | None, sought: int | None) -> None:
     with frame("chat", heading=False) as screen:
         user = screen.identity().user
         history = screen.state.history
         found, turns = None, []
         if conversation is not None:
             found = await in_thread(history.conversation, user, conversation)
-            turns = await in_thread(history.turns, user, conversation)
+            turns = await in_thread(history.turns, user, conversation, limit=AT_FIRST)
         latest = found or next(iter(await in_thread(history.conversations, user, limit=1)), None)
-        chat = Chat(screen, found)
+        chat = Chat(screen, found, sought)
         await chat.build(turns, latest)
 
 
 class Chat:
     """The screen: the conversations at the left, the turns, and below them where one asks."""
 
-    def __init__(self, screen: Screen, conversation: Conversation | None) -> None:
+    def __init__(
+        self, screen: Screen, conversation: Conversation | None, sought: int | None
+    ) -> None:
         self.screen = screen
         self._say = screen.say
         self._conversation = conversation.id if conversation else None
-        self._views: list[TurnView] = []
-        self._hidden: list[Turn] = []
+        self._sought = sought  # the turn to go to; None is the end
         self._asks = screen.state.asks
 
     async def build(self, turns: list[Turn], latest: Conversation | None) -> None:
@@ -61,14 +61,10 @@ class Chat:
             self._list = ConversationList(self.screen, self._conversation)
             with tag("div", classes="l-talk"):
                 self._opener()
-                self._earlier = tag("div", classes="l-earlier")
-                self._turns = tag("div", classes="l-turns")
+                self._turns = Turns(self, self._conversation)
                 self._empty = tag("section", classes="l-empty")
                 await self._composer(latest)
-        self._hidden, shown = turns[:-_AT_ONCE], turns[-_AT_ONCE:]
-        for turn in shown:
-            self._add(turn, self._asks.running(turn.id))
-        self._show_earlier()
+        await self._turns.build(turns)
         self._show_empty()
         await self._list.refresh()
         running = self._asks.running(turns[-1].id) if turns else None
@@ -100,7 +96,9 @@ class Chat:
             conversation=self._conversation,
             instead_of=instead_of,
         )
-        with self._turns:  # what was pressed may be deleted with the turns that are replaced
+        with (
+            self._turns.element
+        ):  # what was pressed may be deleted with the turns that are replaced
             await self._show_asked(ask, instead_of)
 
     async def _show_asked(self, ask: Ask, instead_of: int | None) -> None:
@@ -108,31 +106,26 @@ class Chat:
             self._box.value = ""
             ui.run_javascript("llarDraft(true)")
         else:
-            for view in [v for v in self._views if v.turn.id >= instead_of]:
-                self._views.remove(view)
-                view.element.delete()
-        if self._conversation is None:
+            self._turns.remove_from(instead_of)
+        if self._conversation is None or self._sought is not None:
             self._conversation = self._list.current = ask.turn.conversation
+            self._turns.conversation, self._sought = ask.turn.conversation, None
             ui.navigate.history.replace(f"/chat/{ask.turn.conversation}")
-        view = self._add(ask.turn, ask)
+        view = self._turns.add(ask.turn, ask)
         self._show_empty()
         await self._list.refresh()
         ui.run_javascript("llarFollow(true)")
         await self._follow(ask, view)
 
-    def _add(self, turn: Turn, ask: Ask | None) -> TurnView:
-        with self._turns:
-            view = TurnView(self, turn, ask)
-        self._views.append(view)
-        return view
-
     async def _connected(self, running: Ask | None) -> None:
-        """The page is there: go to the end of it, and on with an answer being written."""
+        """The page is there: go to its end or to what is sought, and on with an answer."""
         ui.run_javascript("llarDraft()")
-        if self._views:
+        if self._sought is not None:
+            await self._turns.reach(self._sought)
+        elif self._turns.views:
             ui.run_javascript("llarFollow(true)")
         if running is not None:
-            await self._follow(running, self._views[-1])
+            await self._follow(running, self._turns.views[-1])
 
     async def _follow(self, ask: Ask, view: TurnView) -> None:
         self._busy(ask)
@@ -151,29 +144,13 @@ class Chat:
         self._stop.set_visibility(ask is not None)
         self._send.set_visibility(ask is None)
         self._state.text = self._say("writing_plain") if ask else ""
-        if ask is None and self._views and self._views[-1].turn.state == "done":
+        views = self._turns.views
+        if ask is None and views and views[-1].turn.state == "done":
             self._state.text = self._say("answered")
-
-    def _show_earlier(self) -> None:
-        self._earlier.clear()
-        if self._hidden:
-            with self._earlier:
-                count = min(_AT_ONCE, len(self._hidden))
-                label = self._say("earlier", count=count)
-                ui.button(label, icon="expand_less", on_click=self._show_more).props("flat")
-
-    def _show_more(self) -> None:
-        more, self._hidden = self._hidden[-_AT_ONCE:], self._hidden[:-_AT_ONCE]
-        for place, turn in enumerate(more):
-            with self._turns:
-                view = TurnView(self, turn, None)
-            view.element.move(target_index=place)
-            self._views.insert(place, view)
-        self._show_earlier()
 
     def _show_empty(self) -> None:
         self._empty.clear()
-        if self._views:
+        if self._turns.views:
             return
         with self._empty:
             icon("local_fire_department", "l-hearth")

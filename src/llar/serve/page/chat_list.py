@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nicegui import ui
+from nicegui.elements.mixins.text_element import TextElement
 
 from ..export import as_markdown, as_pdf
 from ..threads import in_thread
@@ -22,6 +23,7 @@ class ConversationList:
         self._screen = screen
         self._say = screen.say
         self._shown: list[tuple[str, str, bool]] | None = None
+        self._links: list[TextElement] = []
         with tag("aside", classes="l-conversations", props="id=conversations") as aside:
             aside.props["aria-label"] = self._say("conversations")
             self._search = ui.input(self._say("search")).props(
@@ -36,34 +38,33 @@ class ConversationList:
 
     async def refresh(self) -> None:
         """Read the list again."""
-        screen = self._screen
+        user, history = self._screen.identity().user, self._screen.state.history
         search = str(self._search.value or "")
-        found = await in_thread(
-            screen.state.history.conversations,
-            screen.identity().user,
-            search=search,
-            limit=_LISTED,
-        )
+        found = await in_thread(history.conversations, user, search=search, limit=_LISTED)
+        places = await in_thread(history.places, user, search)
         shown = [(c.id, c.title, c.id == self.current) for c in found]
-        if shown == self._shown:
-            return  # an open menu stays open
-        self._shown = shown
-        self._items.clear()
-        with self._items:
-            if not found:
-                tag("p", self._say("none_found" if search else "none"), "l-quiet l-small")
-            for conversation in found:
-                self._item(conversation)
+        if shown != self._shown:  # otherwise an open menu stays open
+            self._shown = shown
+            self._items.clear()
+            with self._items:
+                if not found:
+                    tag("p", self._say("none_found" if search else "none"), "l-quiet l-small")
+                self._links = [self._item(conversation) for conversation in found]
+        for link, conversation in zip(self._links, found, strict=True):
+            turn = places.get(conversation.id)  # where what is searched stands, else the end
+            address = f"/chat/{conversation.id}" + (f"?turn={turn}" if turn else "")
+            if link.props.get("href") != address:
+                link.props["href"] = address
 
-    def _item(self, conversation: Conversation) -> None:
+    def _item(self, conversation: Conversation) -> TextElement:
         with tag("div", classes="l-conversation"):
             link = tag("a", conversation.title, "l-conversation-link")
-            link.props["href"] = f"/chat/{conversation.id}"
             if conversation.id == self.current:
                 link.props["aria-current"] = "page"
             label = self._say("options", title=conversation.title)
             more = icon_button("more_horiz", label).props("size=sm aria-haspopup=menu")
             more.on_click(lambda: self._menu(more, conversation))
+        return link
 
     def _menu(self, button: ui.button, conversation: Conversation) -> None:
         """Made when it is asked for: a hundred menus would make the page slow."""

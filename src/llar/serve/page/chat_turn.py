@@ -100,7 +100,7 @@ class TurnView:
         with self._question:
             button = icon_button("edit", self._say("edit"), "l-edit").props("size=sm")
             button.on_click(self._edit)
-            with tag("h2", classes="l-question"):
+            with tag("h2", classes="l-question", props="tabindex=-1"):
                 tag("span", self._say("your_question"), "l-unseen")
                 tag("span", self.turn.question)
 

@@ -31,15 +31,27 @@ function llarFollow(always) {
   if (always || near) requestAnimationFrame(() => window.scrollTo(0, page.scrollHeight));
 }
 
+// Go to a question of the chat: it is read out, and the next key starts from it.
+function llarTurn(id) {
+  requestAnimationFrame(() => {
+    const turn = document.querySelector(`[data-turn="${id}"]`);
+    turn?.scrollIntoView({ block: "start" });
+    turn?.querySelector(".l-question").focus({ preventScroll: true });
+  });
+}
+
 // Keep what is typed until it is asked: a page that is loaded anew shows it again.
+document.addEventListener("input", (event) => { // from the first letter on, connected or not
+  const box = event.target;
+  if (box.matches(".l-composer textarea")) sessionStorage.setItem("llar_draft", box.value);
+});
 function llarDraft(asked) {
-  const box = document.querySelector(".l-composer textarea");
   if (asked) return sessionStorage.removeItem("llar_draft");
-  box.addEventListener("input", () => sessionStorage.setItem("llar_draft", box.value));
+  const box = document.querySelector(".l-composer textarea");
   const draft = sessionStorage.getItem("llar_draft");
   if (!draft || box.value) return;
   box.value = draft;
-  box.dispatchEvent(new Event("input"));
+  box.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
 // Bring a marked passage into view, in each box that scrolls.
