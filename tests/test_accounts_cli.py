@@ -9,10 +9,13 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
+from llar.cli import main
 from llar.config import load
 from llar.errors import NotSignedIn
 from llar.serve.accounts import Accounts
@@ -24,17 +27,35 @@ pytestmark = pytest.mark.slow
 PASSWORD = "seven quiet harbours"
 
 
-def llar(*args: str | Path, code: int = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Run `llar ARGS` and expect this exit code."""
-    done = subprocess.run(
-        [sys.executable, "-m", "llar", *map(str, args)],
-        capture_output=True, text=True, input=stdin, check=False,
-    )  # fmt: skip
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
+class Run(Protocol):
+    def __call__(self, *args: str | Path, code: int = 0, stdin: str = "") -> Done: ...
 
 
-def test_users(home: Path) -> None:
+@dataclass(frozen=True)
+class Done:
+    """What a command said."""
+
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def llar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `llar ARGS` in this process, as its entry point does, and expect this exit code."""
+
+    def run(*args: str | Path, code: int = 0, stdin: str = "") -> Done:
+        monkeypatch.setattr(sys, "argv", ["llar", *map(str, args)])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        done = Done(*capsys.readouterr())
+        assert (ended.value.code or 0) == code, done
+        return done
+
+    return run
+
+
+def test_users(llar: Run) -> None:
     assert "no users yet" in llar("users", "list").stdout
     assert "no password came" in llar("users", "add", "root", code=1).stderr
     assert "at least 15" in llar("users", "add", "root", code=1, stdin="short\n").stderr
@@ -48,7 +69,7 @@ def test_users(home: Path) -> None:
     assert lines[2].split() == ["root", "admin", "password", "never"]
     accounts = Accounts(load())
     token = accounts.sign_in("root", PASSWORD)
-    assert llar("users", "password", "root", stdin="another " + PASSWORD).returncode == 0
+    llar("users", "password", "root", stdin="another " + PASSWORD)
     with pytest.raises(NotSignedIn):
         accounts.identity(token)
     assert "eva is editor, in no group" in llar(
@@ -58,7 +79,7 @@ def test_users(home: Path) -> None:
     llar("users", "change", "eva", "--disable")
     assert accounts.user("eva").disabled
     assert "only admin" in llar("users", "remove", "root", "--yes", code=1).stderr
-    assert llar("users", "remove", "eva", code=130, stdin="n\n").returncode == 130
+    llar("users", "remove", "eva", code=130, stdin="n\n")
     assert llar("users", "remove", "eva", "--yes").stdout == "removed eva\n"
     assert "nobody has to sign in" in llar("users", "remove", "root", "--yes").stderr
     accounts.close()
@@ -95,7 +116,7 @@ def test_a_password_is_typed_twice_and_not_shown(home: Path) -> None:
     assert PASSWORD.encode() not in shown
 
 
-def test_keys_and_access(home: Path) -> None:
+def test_keys_and_access(home: Path, llar: Run) -> None:
     (home / "llar.toml").write_text('embedder = "fake:hash"\nchat_model = "fake:quote"\n')
     text = home / "leave.txt"
     text.write_text("Staff have 27 days of annual leave.")
@@ -135,7 +156,7 @@ def test_keys_and_access(home: Path) -> None:
     accounts.close()
 
 
-def test_audit_and_forgetting(home: Path) -> None:
+def test_audit_and_forgetting(home: Path, llar: Run) -> None:
     audit = Audit(load())
     eva = Identity("eva", "reader", address="192.0.2.7")
     audit.record(eva, "ask", collection="hr", question="May\x1b[2J I?", documents=[(1, "a.txt")])
@@ -168,7 +189,7 @@ def test_audit_and_forgetting(home: Path) -> None:
     assert "audit pruned" in llar("audit", "show").stdout
 
 
-def test_off_loopback_it_refuses_to_start_without_accounts(home: Path) -> None:
+def test_off_loopback_it_refuses_to_start_without_accounts(llar: Run) -> None:
     refused = llar("serve", "--host", "0.0.0.0", "--port", "0", code=1)
     assert "others could reach the server at 0.0.0.0" in refused.stderr
     assert "fix: llar users add NAME --role admin" in refused.stderr

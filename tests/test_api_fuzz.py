@@ -51,10 +51,17 @@ def sent(client: TestClient, path: str, data: bytes) -> None:
         assert set(response.json()["error"]) == {"message", "type", "param", "code"}
 
 
+@pytest.fixture(scope="module")
+def schema(client: TestClient) -> Any:
+    """What the server says of itself, read once."""
+    return schemathesis.openapi.from_dict(client.get("/openapi.json").json())
+
+
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("wrong", [False, True])
-def test_no_request_makes_the_server_fail(client: TestClient, path: str, wrong: bool) -> None:
-    schema = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
+def test_no_request_makes_the_server_fail(
+    client: TestClient, schema: Any, path: str, wrong: bool
+) -> None:
     mode = schemathesis.GenerationMode
     made = schema[path]["POST"].as_strategy(
         generation_mode=mode.NEGATIVE if wrong else mode.POSITIVE

@@ -15,7 +15,9 @@ from starlette.testclient import TestClient
 
 from llar.collection import Collection
 from llar.config import load
+from llar.errors import TooLarge
 from llar.models.fake import FakeEmbedder
+from llar.serve.api.bulk import check_values
 from llar.serve.app import create_app
 from llar.serve.state import State
 from llar.serve.who import LOCAL
@@ -36,6 +38,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[State]:
     config = replace(
         load({"home": home}, env={}),
         chat_model=ECHO, embedder="fake:hash", reranker="fake:overlap", query="none",
+        text_limit=50_000,
     )  # fmt: skip
     notes = home / "notes"
     notes.mkdir()
@@ -238,6 +241,22 @@ def test_what_is_no_call_stays_text(client: TestClient, says: str) -> None:
     assert streamed[-1]["choices"][0]["finish_reason"] == "stop"
 
 
+def test_one_call_alone_where_only_one_may_be(client: TestClient) -> None:
+    """With a model that knows no tools, it ends with its first call."""
+    tag = '<tool_call>{"name": "weather", "arguments": {"city": "%s"}}</tool_call>'
+    says, alone = f"{tag % 'Rome'}\n{tag % 'Oslo'}", {"parallel_tool_calls": False}
+    for found in (
+        chat(client, says, tools=[WEATHER], **alone)["choices"][0]["message"]["tool_calls"],
+        [t for c in chunks(client, says, tools=[WEATHER], **alone)
+         for t in c["choices"][0]["delta"].get("tool_calls", ())],
+    ):  # fmt: skip
+        assert [json.loads(call["function"]["arguments"]) for call in found] == [{"city": "Rome"}]
+    assert (
+        chat(client, "It rains.", tools=[WEATHER], **alone)["choices"][0]["message"]["content"]
+        == "It rains."
+    )
+
+
 def test_no_tool_is_called_where_none_may_be(client: TestClient) -> None:
     tag = '<tool_call>{"name": "weather", "arguments": {}}</tool_call>'
     found = chat(client, tag, tools=[WEATHER], tool_choice="none")["choices"][0]
@@ -399,6 +418,50 @@ def test_a_body_that_is_too_long(client: TestClient) -> None:
     )
     assert response.status_code == 413
     assert response.json()["error"]["code"] == "request_too_large"
+
+
+PIXELS = "data:image/png;base64," + "A" * 60_000
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "found"),
+    [
+        ("/v1/embeddings", {"model": "fake:hash", "input": ["é" * 24_000, "b" * 26_000]}, 50_009),
+        ("/tokenize", {"model": ECHO, "prompt": "a" * 50_001}, 50_010),
+        ("/v1/chat/completions", ask_of("a" * 49_988), 50_001),  # 9 of the model, 4 of the role
+        ("/v1/responses", {"model": ECHO, "input": "a" * 50_000, "instructions": "bc"}, 50_011),
+    ],
+)
+def test_more_text_than_the_setting_allows(
+    client: TestClient, path: str, body: Any, found: int
+) -> None:
+    error = refused(client, path, 413, body)
+    assert error["code"] == "request_too_large"
+    assert f"holds {found} characters of text; at most 50000 are taken" in error["message"]
+    assert "LLAR_TEXT_LIMIT" in error["message"]
+
+
+def test_as_much_text_as_the_setting_allows_and_a_picture(client: TestClient) -> None:
+    says = "a" * (50_000 - len(ECHO) - len("user"))
+    assert chat(client, says)["choices"][0]["message"]["content"] == says
+    parts = [{"type": "image_url", "image_url": {"url": PIXELS}}]
+    body = ask_of(messages=[{"role": "user", "content": parts}])
+    assert "text only" in refused(client, "/v1/chat/completions", 400, body)["message"]
+
+
+def test_more_values_than_can_be_read_between_two_requests(client: TestClient) -> None:
+    error = refused(client, "/detokenize", 413, {"model": ECHO, "tokens": [1] * 200_000})
+    # the object, the model, the list and 200,000 numbers
+    assert "about 200003 values" in error["message"]
+    assert "at most 200000" in error["message"]
+    rows = b",".join([rb'["\\", "\",[{"]'] * 50_000)  # signs in texts are no values
+    check_values(b"[" + rows + b"]")
+    with pytest.raises(TooLarge, match="about 200001 values"):  # 1 + 3 * 50,000 + 50,000
+        check_values(b"[" + rows + b",1" * 50_000 + b"]")
+    many = [{"role": "user", "content": "a"}] * 2049
+    assert refused(client, "/v1/chat/completions", 400, ask_of(messages=many))["param"] == (
+        "messages"
+    )
 
 
 def test_models_that_do_not_exist_or_are_for_something_else(client: TestClient) -> None:
@@ -708,7 +771,7 @@ def test_a_response(client: TestClient) -> None:
                                   "logprobs": []}  # fmt: skip
     assert (found["usage"]["input_tokens"], found["usage"]["output_tokens"]) == (3, 2)
     found = post(client, "/v1/responses", model=ECHO, input="one two", max_output_tokens=1)
-    assert found["status"] == "incomplete"
+    assert found["status"] == found["output"][0]["status"] == "incomplete"
     assert found["incomplete_details"] == {"reason": "max_output_tokens"}
 
 

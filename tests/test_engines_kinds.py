@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import STORE
+from starlette.testclient import TestClient
 from test_post_short import write_compressor
 from test_rerank import score, write_cross_encoder
 
@@ -19,7 +20,9 @@ from llar.config import load
 from llar.errors import ContextTooLong, Refused
 from llar.models import open_compressor
 from llar.models.pull import pull
+from llar.serve.app import create_app
 from llar.serve.engines import Engines
+from llar.serve.state import State
 
 pytestmark = pytest.mark.slow
 
@@ -63,7 +66,7 @@ WEATHER = {
 
 @pytest.fixture
 def engines(home: Path) -> Iterator[Engines]:
-    kept = Engines(load({"threads": 1, "context": 1024, "slots": 1}))
+    kept = Engines(load({"threads": 1}))
     yield kept
     kept.close()
 
@@ -91,20 +94,26 @@ def test_a_compressor_in_a_child(home: Path, engines: Engines, tmp_path: Path) -
 
 
 @pytest.fixture(scope="module")
-def calling(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The real chat model with a template that shows tools, which its own does not."""
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[State]:
+    """A server with the real chat model and a template that shows tools: its own does not."""
     folder = tmp_path_factory.mktemp("caller")
     file = STORE / "smollm2-135m-instruct" / "SmolLM2-135M-Instruct.Q4_1.gguf"
     (folder / "template").write_text(TEMPLATE)
     command = [sys.executable, "-m", "gguf.scripts.gguf_new_metadata", "--chat-template-file"]
     made = [str(folder / "template"), str(file), str(folder / "caller.gguf")]
     subprocess.run([*command, *made], check=True, capture_output=True)
-    return folder / "caller.gguf"
+    own = {"home": folder, "threads": 1, "context": 1024, "slots": 1, "chat_model": CALLER}
+    config = load(own, env={})
+    pull(f"file:{folder / 'caller.gguf'}", config, name="caller")
+    opened = State.open(config)
+    yield opened
+    opened.close()
 
 
-@pytest.fixture
-def caller(home: Path, calling: Path) -> None:
-    pull(f"file:{calling}", load(), name="caller")
+@pytest.fixture(scope="module")
+def client(state: State) -> Iterator[TestClient]:
+    with TestClient(create_app(state, page=False), base_url="http://127.0.0.1:8080") as found:
+        yield found
 
 
 def _call(number: str, city: str) -> dict[str, Any]:
@@ -126,39 +135,63 @@ def _body(**extra: Any) -> dict[str, Any]:
     return {**own, **extra}
 
 
-@pytest.mark.usefixtures("caller")
-def test_functions_are_called_several_at_once(engines: Engines) -> None:
-    async def ask() -> tuple[str, dict[str, Any], list[dict[str, Any]]]:
-        must = _body(tool_choice="required", parallel_tool_calls=True)
-        whole = await engines.request(CALLER, PATH, must)
-        return (
-            await engines.template(CALLER, must),
-            whole["choices"][0]["message"],
-            [chunk async for chunk in engines.stream(CALLER, PATH, must)],
-        )
+def _cities(calls: list[dict[str, Any]]) -> list[str]:
+    assert {call["function"]["name"] for call in calls} == {"weather"}
+    return [json.loads(call["function"]["arguments"])["city"] for call in calls]
 
-    shown, message, chunks = asyncio.run(ask())
-    assert '"name": "weather"' in shown
-    calls = message["tool_calls"]
-    assert [call["function"]["name"] for call in calls] == ["weather", "weather"]
-    assert [json.loads(call["function"]["arguments"])["city"] for call in calls] == [
-        "Paris",
-        "Rome",
-    ]
+
+def _put_together(text: str) -> tuple[list[dict[str, Any]], list[str], dict[str, Any]]:
+    """The calls of a stream, how its choice ended each time, and the tokens in the end."""
+    lines = [line.removeprefix("data: ") for line in text.splitlines() if line]
+    assert lines.pop() == "[DONE]"
+    chunks = [json.loads(line) for line in lines]
+    calls: dict[int, dict[str, Any]] = {}
+    for chunk in chunks[:-1]:
+        for part in chunk["choices"][0]["delta"].get("tool_calls", ()):
+            call = calls.setdefault(part["index"], {"function": {"name": "", "arguments": ""}})
+            for key, value in part["function"].items():
+                call["function"][key] += value
+    ends = [chunk["choices"][0]["finish_reason"] for chunk in chunks[:-1]]
+    return list(calls.values()), [end for end in ends if end], chunks[-1]["usage"]
+
+
+def test_functions_are_called_several_at_once_or_one_alone(
+    client: TestClient, state: State
+) -> None:
+    """llama.cpp takes parallel_tool_calls and ignores it: the second call is ours to prevent."""
+    body = _body(model=CALLER, tool_choice="required")
+    whole = client.post(PATH, json=body).json()
+    (choice,) = whole["choices"]
+    assert choice["finish_reason"] == "tool_calls"
+    calls = choice["message"]["tool_calls"]
+    assert _cities(calls) == ["Paris", "Rome"]
     assert calls[0]["id"] != calls[1]["id"]
-    deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
-    parts = [part for delta in deltas for part in delta.get("tool_calls", ())]
-    streamed = [
-        "".join(p["function"].get("arguments", "") for p in parts if p["index"] == number)
-        for number in range(len(calls))
-    ]
-    assert streamed == [call["function"]["arguments"] for call in calls]
+    streams = {"stream": True, "stream_options": {"include_usage": True}}
+    told, ends, usage = _put_together(client.post(PATH, json={**body, **streams}).text)
+    assert (_cities(told), ends) == (["Paris", "Rome"], ["tool_calls"])
+    assert usage["completion_tokens"] == whole["usage"]["completion_tokens"]
+
+    alone = {**body, "parallel_tool_calls": False}
+    (before,) = state.engines.status()
+    one = client.post(PATH, json=alone).json()
+    (choice,) = one["choices"]
+    assert choice["finish_reason"] == "tool_calls"
+    assert _cities(choice["message"]["tool_calls"]) == ["Paris"]
+    assert one["usage"]["prompt_tokens"] == whole["usage"]["prompt_tokens"]
+    assert 0 < one["usage"]["completion_tokens"] < whole["usage"]["completion_tokens"]
+    (after,) = state.engines.status()
+    assert after.written - before.written == one["usage"]["completion_tokens"]
+    told, ends, usage = _put_together(client.post(PATH, json={**alone, **streams}).text)
+    assert (_cities(told), ends) == (["Paris"], ["tool_calls"])
+    assert usage == one["usage"]
 
 
-@pytest.mark.usefixtures("caller")
-def test_tools_count_and_pictures_are_refused(engines: Engines) -> None:
+def test_tools_count_and_pictures_are_refused(state: State) -> None:
     async def ask() -> None:
-        used = (await engines.request(CALLER, PATH, _body()))["usage"]["prompt_tokens"]
+        engines = state.engines
+        shown = await engines.template(CALLER, _body())
+        assert '"name": "weather"' in shown
+        used = len(await engines.tokenize(CALLER, shown, special=True))
         over = rf"a prompt of {used} tokens and an answer of up to {1025 - used} "
         with pytest.raises(ContextTooLong, match=over):
             await engines.request(CALLER, PATH, _body(max_tokens=1025 - used))

@@ -9,14 +9,18 @@ from typing import Any
 import numpy as np
 import openai_server
 import pytest
+import tiny_gguf
+from conftest import STORE
 from openai_server import OpenAIServer
 
 from llar.config import load
 from llar.errors import ContextTooLong, EngineError, RemoteError
 from llar.models import open_chat
 from llar.models.fake import FakeChat
+from llar.models.gguf import read
 from llar.models.interface import LikelihoodModel, Options, TokenLikelihood
 from llar.models.llama_likelihood import BATCH, _logprob
+from llar.models.llamacpp import LlamaChat
 
 MIXED = "Ärzte dürfen 日本語 nem tud 🙂 repülni — 3,5 mg.\n\nNext  line\tend"
 
@@ -51,17 +55,31 @@ def test_every_character_is_in_one_token(smollm: LikelihoodModel) -> None:
     assert all(t.logprob < 0 for t in read)
 
 
+def tiny(folder: Path) -> LlamaChat:
+    """SmolLM2's tokens on a model of random numbers, which reads long texts in no time."""
+    key = "tokenizer.ggml."
+    arrays = {key + name for name in ("tokens", "merges", "token_type")}
+    real = read(STORE / "smollm2-135m-instruct" / "SmolLM2-135M-Instruct.Q4_1.gguf", arrays).values
+    words = {k.removeprefix(key): v for k, v in real.items() if k.startswith(key)}
+    file = tiny_gguf.write(folder / "tiny.gguf", words.pop("tokens"), words, context=1500)
+    return LlamaChat(file, name="llamacpp:tiny", threads=1)
+
+
 @pytest.mark.slow
-def test_batches_do_not_matter(smollm: LikelihoodModel) -> None:
-    words = [f"number {n} is followed by the next one," for n in range(60)]
+def test_batches_do_not_matter(tmp_path: Path) -> None:
+    chat = tiny(tmp_path)
+    words = [f"number {n} is followed by the next one," for n in range(90)]
     text = " " + " ".join(words)
-    assert smollm.count_tokens(text) > 2 * BATCH
-    whole = smollm.logprobs(text, "Count:")
-    half = len(text) // 2
-    cut = next(t.start for t in whole if t.start >= half and text[t.start] == " ")
-    behind = smollm.logprobs(text[cut:], "Count:" + text[:cut])
-    tail = [t.logprob for t in whole if t.start >= cut]
-    assert [t.logprob for t in behind] == pytest.approx(tail, abs=0.05)
+    assert 2 * BATCH < chat.count_tokens(text) < 4 * BATCH
+    whole = chat.logprobs(text, "Count:")
+    for part in (0.1, 0.5, 0.9):  # the first token asked for is in another batch each time
+        at = int(len(text) * part)
+        cut = next(t.start for t in whole if t.start >= at and text[t.start] == " ")
+        behind = chat.logprobs(text[cut:], "Count:" + text[:cut])
+        tail = [t.logprob for t in whole if t.start >= cut]
+        assert len({round(p) for p in tail}) > 3  # so that a wrong row would be noticed
+        assert [t.logprob for t in behind] == pytest.approx(tail, abs=0.05)
+    chat.close()
 
 
 @pytest.mark.slow
@@ -73,9 +91,8 @@ def test_what_was_said_before_is_expected(smollm: LikelihoodModel) -> None:
 
 
 @pytest.mark.slow
-def test_limits_of_a_local_model(installed: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    chat = open_chat(load({"context": 1500, "threads": 1}), "llamacpp:smollm2-135m-instruct")
-    assert isinstance(chat, LikelihoodModel)
+def test_limits_of_a_local_model(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    chat = tiny(tmp_path)
     assert len(chat.logprobs(" word" * 1400, "a")) == 1400  # more than there is room for at first
     with pytest.raises(ContextTooLong, match=r"1 and 1600 tokens .* context of 1500"):
         chat.logprobs(" word" * 1600, "a")

@@ -109,10 +109,11 @@ def test_a_stop_text_ends_and_is_left_out(smol: LlamaChat) -> None:
 
 def test_a_seed_repeats_and_another_varies(smol: LlamaChat) -> None:
     def write(seed: int) -> str:
-        return smol.chat(FRUITS, Options(max_tokens=16, temperature=1.5, seed=seed)).text
+        return smol.chat(FRUITS, Options(max_tokens=8, temperature=1.5, seed=seed)).text
 
-    assert write(1) == write(1)
-    assert len({write(seed) for seed in range(4)}) > 1
+    first = write(1)
+    assert write(1) == first
+    assert {write(2), write(3)} != {first}
 
 
 def test_output_follows_a_schema(smol: LlamaChat) -> None:
@@ -491,19 +492,24 @@ def test_a_broken_adapter_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_shared_beginning_is_read_once(smol: LlamaChat) -> None:
-    passage = "The bridge was built in 1904 and repaired twice. " * 30
+    passage = "The bridge was built in 1904 and repaired twice. " * 8
 
-    def seconds(question: str) -> float:
-        start = time.monotonic()
-        smol.chat([Message("user", passage + question)], Options(max_tokens=1))
-        return time.monotonic() - start
+    def read(question: str) -> tuple[int, int]:
+        """Tokens of the prompt that were taken from the cache, and that were computed."""
+        messages = [{"role": "user", "content": passage + question}]
+        body = {"messages": messages, "max_tokens": 1}
+        times = smol.socket.post("/v1/chat/completions", body)["timings"]
+        return times["cache_n"], times["prompt_n"]
 
-    first = seconds("When was it built?")
-    assert seconds("How often was it repaired?") < first / 2
+    cached, computed = read("When was it built?")
+    assert computed > smol.count_tokens(passage) > 80
+    again, rest = read("How often was it repaired?")
+    assert again >= cached + smol.count_tokens(passage) - 1  # the last may join what follows
+    assert rest < 20
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("delay", [0.25, 0.35, 0.45, 0.6, 0.8])
+@pytest.mark.parametrize("delay", [0.25, 0.45, 0.8])
 def test_ctrl_c_while_a_model_loads_ends_the_process(delay: float) -> None:
     code = (
         "import sys; from pathlib import Path; from llar.models.llamacpp import LlamaChat; "

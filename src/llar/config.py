@@ -117,7 +117,15 @@ class Config:
     idle_unload: float = _setting(
         900.0, "Seconds without use after which the server unloads a model; 0 never does."
     )
+    hang_seconds: float = _setting(
+        30.0,
+        "Seconds without a sign of life after which a model's process is killed and started anew;"
+        " 0 never does.",
+    )
     upload_mb: int = _setting(512, "Largest upload the server takes, in MiB.")
+    text_limit: int = _setting(
+        2_000_000, "Most characters of text in one request to the API; pictures do not count."
+    )
     session_hours: float = _setting(12.0, "Hours after which a user has to sign in again.")
     login_tries: int = _setting(5, "Wrong passwords in a row after which signing in is slowed.")
     audit_days: int = _setting(365, "Days the audit log is kept; 0 keeps it for ever.")
@@ -147,7 +155,7 @@ class Config:
 
 _AT_LEAST_ONE = (
     "passages", "candidates", "max_answer_tokens", "max_file_mb", "parse_memory_mb",
-    "models_loaded", "upload_mb", "login_tries",
+    "models_loaded", "upload_mb", "text_limit", "login_tries",
 )  # fmt: skip
 
 

@@ -38,6 +38,7 @@ def run(config: Config) -> None:
 
     Raises ServeError where the address is taken or unsafe, or another server runs on this home.
     """
+    _check_tls(config)
     with _private(), _alone(config), _listening(config) as listening:
         state = State.open(config)
         try:
@@ -118,15 +119,7 @@ def address(config: Config, listening: socket.socket) -> str:
 
 
 def _settings(config: Config, state: State) -> uvicorn.Config:
-    if bool(config.tls_cert) != bool(config.tls_key):
-        raise ConfigError("HTTPS needs both tls_cert and tls_key; only one is set")
-    for name, file in (("tls_cert", config.tls_cert), ("tls_key", config.tls_key)):
-        try:
-            if file:
-                Path(file).read_bytes()
-        except OSError as e:
-            raise ConfigError(f"{name} {file!r} cannot be read: {e.strerror}") from e
-    settings = uvicorn.Config(
+    return uvicorn.Config(
         create_app(state),
         http=Connection,
         log_config=None,
@@ -137,14 +130,27 @@ def _settings(config: Config, state: State) -> uvicorn.Config:
         ssl_certfile=config.tls_cert or None,
         ssl_keyfile=config.tls_key or None,
     )
+
+
+def _check_tls(config: Config) -> None:
+    """Raises ConfigError where HTTPS is configured and cannot be served."""
+    if bool(config.tls_cert) != bool(config.tls_key):
+        raise ConfigError("HTTPS needs both tls_cert and tls_key; only one is set")
+    if not config.tls_cert:
+        return
+    for name, file in (("tls_cert", config.tls_cert), ("tls_key", config.tls_key)):
+        try:
+            Path(file).read_bytes()
+        except OSError as e:
+            raise ConfigError(f"{name} {file!r} cannot be read: {e.strerror}") from e
     try:
-        settings.load()
+        trial = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        trial.load_cert_chain(config.tls_cert, config.tls_key, password="")  # it would ask for one
     except (ssl.SSLError, OSError) as e:
         raise ConfigError(
             f"tls_cert {config.tls_cert!r} and tls_key {config.tls_key!r} cannot be used: expected"
             f" a certificate and its key without a password, both PEM: {e}"
         ) from e
-    return settings
 
 
 @contextmanager

@@ -19,6 +19,7 @@ n > 1, logprobs, stop, seed, pictures, and every field of sampling but temperatu
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, replace
@@ -44,6 +45,7 @@ __all__ = [
     "is_ask",
     "marked",
     "opened",
+    "recorded",
     "sources",
     "told",
     "url_citations",
@@ -106,12 +108,19 @@ def opened(state: State, identity: Identity, model: str) -> tuple[Collection, st
 async def answers(
     state: State, identity: Identity, collection: Collection, question: Question
 ) -> AsyncGenerator[Sentence | Answer, None]:
-    """Each sentence that was checked, then the answer. The question is recorded in any case.
-
-    The documents cited have the paths that people are shown, without the server's folders.
-    """
+    """As `recorded`, with the paths of documents that people are shown, without our folders."""
     check_options(question.options, state)
     shown = await in_thread(state.library.shown, question.collection)
+    found = recorded(state, identity, collection, question)
+    async with contextlib.aclosing(found):
+        async for event in found:
+            yield _as_shown(event, shown) if isinstance(event, Answer) else event
+
+
+async def recorded(
+    state: State, identity: Identity, collection: Collection, question: Question
+) -> AsyncGenerator[Sentence | Answer, None]:
+    """Each sentence that was checked, then the answer. The question is recorded in any case."""
     found: Answer | None = None
     o = question.options
 
@@ -139,12 +148,12 @@ async def answers(
                 yield event
     finally:
         await stream.aclose()
-        await in_thread(record, state, identity, question, found)
+        await in_thread(_record, state, identity, question, found)
     if found is not None:
-        yield _as_shown(found, shown)
+        yield found
 
 
-def record(state: State, identity: Identity, question: Question, answer: Answer | None) -> None:
+def _record(state: State, identity: Identity, question: Question, answer: Answer | None) -> None:
     """Write into the audit log who asked what, and which documents answered."""
     cited = {c.document.id: c.document.path for c in answer.citations} if answer else {}
     detail = "broken off" if answer is None else "abstained" if answer.abstained else ""

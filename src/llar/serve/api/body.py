@@ -13,7 +13,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ...errors import BadRequest
+from ..request import state_of
 from ..threads import in_thread
+from .bulk import check_text, check_values
 from .errors import Gone
 
 __all__ = ["Ask", "Ids", "JsonObject", "JsonRoute", "Text"]
@@ -28,7 +30,8 @@ class JsonRoute(APIRoute):
     """A route whose body, where it has one, is strict JSON. How long it may be, the guard says.
 
     Refused before anything is validated: another content type (a browser sends JSON to other
-    sites only with leave, forms without), NaN, half surrogate pairs, nesting deeper than 200.
+    sites only with leave, forms without), NaN, half surrogate pairs, nesting deeper than 200, and
+    more values or text than would let other requests pass (bulk.py).
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -42,8 +45,11 @@ class JsonRoute(APIRoute):
                 data = await request.body()
             except ClientDisconnect:
                 raise Gone from None
-            long = len(data) > LONG
-            parsed = await in_thread(_parse, request, data) if long else _parse(request, data)
+            most = state_of(request).config.text_limit
+            if len(data) > min(LONG, most):
+                parsed = await in_thread(_parse_long, request, data, most)
+            else:
+                parsed = _parse(request, data)
             return await handler(_ReadRequest(request, data, parsed))
 
         return read
@@ -80,6 +86,14 @@ def _is_json(value: Any) -> Any:
 
 
 JsonObject = Annotated[dict[str, Any], AfterValidator(_is_json)]
+
+
+def _parse_long(request: Request, data: bytes, most: int) -> Any:
+    check_values(data)
+    parsed = _parse(request, data)
+    if len(data) > most:  # a character takes a byte at least
+        check_text(parsed, most)
+    return parsed
 
 
 def _parse(request: Request, data: bytes) -> Any:

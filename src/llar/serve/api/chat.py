@@ -27,6 +27,7 @@ from .body import JsonRoute
 from .chat_request import ChatRequest, check, engine_body
 from .choices import Body, Chunks, answer_of, chunks_of, from_engine, passed_on, together
 from .models import chat_model
+from .single import TIMED, check_single, gathered, is_single, one_call
 from .sse import failure, streamed, while_connected
 
 __all__ = ["in_words", "router", "stream"]
@@ -76,8 +77,9 @@ async def generated(request: Request, state: State, body: ChatRequest) -> Respon
     split = partial(parted, top=body.top_logprobs or 0)
     if body.stream:
         wants = bool(body.stream_options and body.stream_options.include_usage)
-        if len(made) == 1 and not words and not body.logprobs and is_local(body.model):
-            sent = {**_chosen(made[0]), "stream_options": {"include_usage": True}}
+        plain = not words and not body.logprobs and not is_single(made[0])
+        if len(made) == 1 and plain and is_local(body.model):
+            sent = {**made[0], "stream_options": {"include_usage": True}}
             raw = _explaining(state.engines.stream_bytes(body.model, PATH, sent), body.model)
             events = passed_on(raw, usage=wants, split=split)
         else:
@@ -127,19 +129,30 @@ def _trim(choice: Body, top: int) -> None:
 
 
 async def _answer(state: State, model: str, body: Body, words: bool) -> Body:
+    single = not words and is_single(body)
+    if single and is_local(model):
+        return await gathered(stream(state, model, body, words))
     sent = calling.prompted(state.config, body) if words else _chosen(body)
     try:
         answer = await state.engines.request(model, PATH, sent)
     except EngineError as error:
         raise _explained(error, model) from error
+    if single:
+        return check_single(answer, model)
     return calling.with_calls(answer, body) if words else answer
 
 
 async def stream(state: State, model: str, body: Body, words: bool) -> Chunks:
+    """What a model streams, with the calls of its tools as such; `words` as `in_words` says."""
     sent = calling.prompted(state.config, body) if words else _chosen(body)
+    single = not words and is_single(body)
+    if single and is_local(model):
+        sent |= TIMED
     chunks = from_engine(state, model, PATH, sent)
     if words:
         chunks = calling.with_calls_streamed(chunks, body)
+    elif single:
+        chunks = one_call(chunks)
     async with contextlib.aclosing(_explaining(chunks, model)) as found:
         async for chunk in found:
             yield chunk

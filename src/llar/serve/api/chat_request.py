@@ -13,8 +13,17 @@ from .bounds import check_schema
 from .choices import Body
 from .messages import ChatMessage, PicturePart, Tool, check_picture
 
-__all__ = ["ChatRequest", "Format", "Sampling", "StreamOptions", "check", "engine_body"]
+__all__ = [
+    "MOST_MESSAGES",
+    "ChatRequest",
+    "Format",
+    "Sampling",
+    "StreamOptions",
+    "check",
+    "engine_body",
+]
 
+MOST_MESSAGES = 2048  # as OpenAI has it
 SEEDS = 0xFFFFFFFF  # llama.cpp's seeds are below it; itself means "any"
 
 
@@ -104,7 +113,7 @@ class ChatRequest(Sampling):
     """A conversation to go on with. `llar` is for `ask:` models."""
 
     model: str = Field(min_length=1, max_length=500, description="backend:name, or ask:COLLECTION")
-    messages: list[ChatMessage] = Field(min_length=1)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MOST_MESSAGES)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: int | None = Field(None, ge=1, lt=2**31)
@@ -119,6 +128,7 @@ class ChatRequest(Sampling):
     chat_template_kwargs: dict[str, str | int | float | bool] | None = None
     modalities: list[Literal["text"]] | None = None
     reasoning_effort: Literal["none"] | None = None
+    verbosity: Literal["medium"] | None = None
     llar: AskOptions | None = None
     user: str | None = None
     metadata: dict[str, str] | None = None

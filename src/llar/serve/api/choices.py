@@ -91,7 +91,7 @@ async def chunks_of(
                 choice["index"] = n
                 for part in split(choice):
                     yield event({**head, "choices": [part]})
-        if usage:
+        if usage and counted:
             yield event({**head, "choices": [], "usage": counted})
 
 

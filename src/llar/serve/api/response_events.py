@@ -146,17 +146,17 @@ class Writing:
         """The last events, with the whole response in the very last."""
         if not self.response["output"]:
             yield from self._text(Said(""))
-        yield from self._closed()
+        sooner = SOONER.get(self._finish)
+        yield from self._closed("incomplete" if sooner else "completed")
         read = int(self._usage.get("prompt_tokens") or 0)
         wrote = int(self._usage.get("completion_tokens") or 0)
         self.response["usage"] = {
             "input_tokens": read,
-            "input_tokens_details": {"cached_tokens": 0},
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
             "output_tokens": wrote,
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": read + wrote,
         }
-        sooner = SOONER.get(self._finish)
         self.response["status"] = "incomplete" if sooner else "completed"
         if sooner:
             self.response["incomplete_details"] = {"reason": sooner}
@@ -213,12 +213,12 @@ class Writing:
             item=dict(item, content=[]) if item["type"] == "message" else dict(item),
         )
 
-    def _closed(self) -> Iterator[Body]:
+    def _closed(self, status: str = "completed") -> Iterator[Body]:
         """The events that end the item being written, if there is one."""
         item, self._open = self._open, None
         if item is None:
             return
-        item["status"] = "completed"
+        item["status"] = status
         if item["type"] == "message":
             part = item["content"][0]
             yield self._part_event(

@@ -24,7 +24,14 @@ from . import ask, chat
 from .answers import ResponseAnswer, declared
 from .ask_chat import answer_base, check_ask, conversation
 from .body import Ask, JsonObject, JsonRoute
-from .chat_request import AnyJson, ChatRequest, TextFormat, check, engine_body
+from .chat_request import (
+    MOST_MESSAGES,
+    AnyJson,
+    ChatRequest,
+    TextFormat,
+    check,
+    engine_body,
+)
 from .errors import as_json
 from .messages import plain_text
 from .models import chat_model
@@ -165,7 +172,10 @@ class ResponseRequest(Ask):
     """Something to answer. `llar` is for `ask:` models."""
 
     model: str = Field(min_length=1, max_length=500)
-    input: Annotated[str, Field(min_length=1)] | Annotated[list[Item], Field(min_length=1)]
+    input: (
+        Annotated[str, Field(min_length=1)]
+        | Annotated[list[Item], Field(min_length=1, max_length=MOST_MESSAGES)]
+    )
     instructions: str | None = None
     max_output_tokens: int | None = Field(None, ge=1, lt=2**31)
     temperature: float | None = Field(None, ge=0, le=2)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Request
 from pydantic import Field
+from pydantic_core import to_json
 from starlette.responses import JSONResponse, Response
 
 from ...config import Config
@@ -24,8 +25,11 @@ from ..threads import in_thread
 from ..who import Identity
 from .answers import Text, Tokens, declared
 from .body import Ask, JsonRoute
+from .bulk import numbers
+from .chat_request import MOST_MESSAGES
 from .messages import ChatMessage, Tool
 from .models import listed, unknown
+from .sse import while_connected
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -34,7 +38,8 @@ __all__ = ["router", "text_of"]
 
 router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
 
-Ids = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(max_length=1_000_000)]
+Ids = list[Annotated[int, Field(ge=0, lt=2**31)]]
+MOST_PIECES = 50_000  # tokens whose texts are told
 
 
 class TokenizeRequest(Ask):
@@ -43,7 +48,9 @@ class TokenizeRequest(Ask):
     model: str | None = Field(None, min_length=1, max_length=500)
     prompt: str | None = None
     content: str | None = None
-    messages: Annotated[list[ChatMessage], Field(min_length=1)] | None = None
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MOST_MESSAGES)] | None = (
+        None
+    )
     tools: list[Tool] | None = None
     add_special_tokens: bool | None = None
     add_special: bool | None = None
@@ -76,15 +83,16 @@ async def tokenize(request: Request, body: TokenizeRequest) -> Response:
             raise BadRequest(f"{model} is no chat model", param="messages")
         text = _text(body)
         ids = await in_thread(_encoded, state.config, model, text, special)
-    answer: dict[str, Any] = {"model": model, "count": len(ids), "max_model_len": length,
-                              "tokens": ids}  # fmt: skip
+    answer: dict[str, Any] = {"model": model, "count": len(ids), "max_model_len": length}
+    tokens = await in_thread(numbers, ids)
     if body.return_token_strs or body.with_pieces:
-        pieces = [await _decoded(state, model, kind, [n]) for n in ids]
+        pieces = await while_connected(request, _pieces(state, model, kind, ids))
         if body.return_token_strs:
-            answer["token_strs"] = pieces
+            answer["token_strs"] = [pieces[n] for n in ids]
         if body.with_pieces:
-            answer["tokens"] = [{"id": n, "piece": p} for n, p in zip(ids, pieces, strict=True)]
-    return JSONResponse(answer)
+            tokens = to_json([{"id": n, "piece": pieces[n]} for n in ids])
+    return Response(to_json(answer)[:-1] + b',"tokens":' + tokens + b"}",
+                    media_type="application/json")  # fmt: skip
 
 
 @router.post("/detokenize", responses=declared(Text))
@@ -106,9 +114,7 @@ def text_of(config: Config, model: str, ids: list[int], *, param: str) -> str:
     tokenizer = _tokenizer(config, model)
     _check(tokenizer, model, ids, param)
     text: str = tokenizer.decode(ids, skip_special_tokens=True)
-    with_special = tokenizer.encode(text).ids
-    plain = tokenizer.encode(text, add_special_tokens=False).ids
-    if not text or ids not in (plain, with_special):
+    if not text or ids not in (_ids(tokenizer, text, special=False), _ids(tokenizer, text)):
         raise BadRequest(
             f"these tokens are of no text of {model}; expected tokens as /tokenize gives them for"
             " this model (tiktoken's are those of OpenAI's models)",
@@ -157,6 +163,16 @@ async def _prompt(
     return await state.engines.template(model, asked), True
 
 
+async def _pieces(state: State, model: str, kind: str, ids: list[int]) -> dict[int, str]:
+    """The text of each token by itself. Raises BadRequest where there are very many."""
+    if len(ids) > MOST_PIECES:
+        raise BadRequest(
+            f"the text has {len(ids)} tokens; the texts of at most {MOST_PIECES} are told at once",
+            param="return_token_strs",
+        )
+    return {n: await _decoded(state, model, kind, [n]) for n in dict.fromkeys(ids)}
+
+
 async def _decoded(state: State, model: str, kind: str, ids: list[int]) -> str:
     if not ids:
         return ""
@@ -172,7 +188,13 @@ async def _decoded(state: State, model: str, kind: str, ids: list[int]) -> str:
 
 
 def _encoded(config: Config, model: str, text: str, special: bool) -> list[int]:
-    ids: list[int] = _tokenizer(config, model).encode(text, add_special_tokens=special).ids
+    return _ids(_tokenizer(config, model), text, special=special)
+
+
+def _ids(tokenizer: Tokenizer, text: str, *, special: bool = True) -> list[int]:
+    """The ids of a text's tokens. Unlike `encode`, this lets go of Python's lock meanwhile."""
+    (found,) = tokenizer.encode_batch_fast([text], add_special_tokens=special)
+    ids: list[int] = found.ids
     return ids
 
 

@@ -69,6 +69,8 @@ def prompted(config: Config, body: Body) -> Body:
             "type": "json_schema",
             "json_schema": {"name": "calls", "strict": True, "schema": _schema(tools, most)},
         }
+    elif tools and body.get("parallel_tool_calls") is False:
+        rest["stop"] = [*rest.get("stop", ()), CLOSE]  # it ends with its first call
     return {**rest, "messages": messages}
 
 

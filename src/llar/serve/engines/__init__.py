@@ -51,6 +51,7 @@ class Engines:
 
         sweep()
         threading.Thread(target=self._unload_idle, name="idle models", daemon=True).start()
+        threading.Thread(target=self._watch, name="stuck models", daemon=True).start()
 
     # --- models as the library knows them
 
@@ -156,11 +157,15 @@ class Engines:
         async with engine.turn_async() as child:
             await room.check(child.talk, sent)
             events = wire.events(child.talk.socket, name, path, sent)
-            async with contextlib.aclosing(events):
-                async for event in events:
-                    if b'"timings"' in event:  # the last: it tells how much was read and written
-                        engine.count(_timed(json.loads(event)))
-                    yield event
+            told = b""  # the last that tells how much was read and written
+            try:
+                async with contextlib.aclosing(events):
+                    async for event in events:
+                        told = event if b'"timings"' in event else told
+                        yield event
+            finally:
+                if told:
+                    engine.count(_timed(json.loads(told)))
 
     async def tokenize(self, name: str, text: str, *, special: bool = False) -> list[int]:
         """The ids of a text's tokens; `special` adds those that open a text and reads control
@@ -291,6 +296,16 @@ class Engines:
                 if idle and time.time() - engine.last_used > limit:
                     with contextlib.suppress(Conflict):  # it has just been asked something
                         engine.unload()
+
+    def _watch(self) -> None:
+        """Kill processes that are stuck, so that they are started anew."""
+        most = self._config.hang_seconds
+        pause = min(most / 4, 5.0)
+        while most > 0 and not self._closing.wait(pause):
+            with self._lock:
+                engines = list(self._engines.values())
+            for engine in engines:
+                engine.check(pause, most)
 
     # --- models on other servers
 

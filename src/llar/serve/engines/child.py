@@ -1,11 +1,13 @@
 """What runs in a model's own process: `python -m llar.serve.engines.child`.
 
-The first line of its input says what to load, its only line of output where it then listens, or
-what went wrong. It leaves when its input ends: then the server has gone.
+The first line of its input says what to load, the first of its output where it then listens, or
+what went wrong; further, empty ones say that it lives. It leaves when its input ends: then the
+server has gone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -14,6 +16,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from multiprocessing.connection import Listener
 from pathlib import Path
@@ -25,6 +28,7 @@ from . import child_methods
 from .calls import answer
 
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+LONGEST_BEAT = 5.0  # seconds between two signs of life
 
 
 def main() -> None:
@@ -41,9 +45,11 @@ def main() -> None:
     _die_with_parent(signal.SIGKILL)
     if os.getppid() != settings["parent"]:
         _leave(folder)
+    config = _config(settings["config"])
     try:
-        place, methods = child_methods.load(settings["kind"], settings["name"], settings["slots"],
-                                            _config(settings["config"]))  # fmt: skip
+        place, methods = child_methods.load(
+            settings["kind"], settings["name"], settings["slots"], config
+        )
     except LlarError as e:
         _say(out, {"error": {"kind": type(e).__name__, "message": e.message, "fix": e.fix}})
         _leave(folder)
@@ -51,6 +57,9 @@ def main() -> None:
     listener = Listener(_address(folder), backlog=64, authkey=key)
     _die_with_parent(0)
     _say(out, {**place, "calls": listener.address, "key": key.hex()})
+    if config.hang_seconds > 0:
+        beat = min(config.hang_seconds / 4, LONGEST_BEAT)
+        threading.Thread(target=_live, args=(out, beat), daemon=True).start()
     answer(listener, methods)
 
 
@@ -62,6 +71,14 @@ def _fail(told: threading.ExceptHookArgs) -> None:
 
 def _say(out: Any, told: Mapping[str, Any]) -> None:
     print(json.dumps(told), file=out, flush=True)
+
+
+def _live(out: Any, seconds: float) -> None:
+    """Say now and then that this process is not stuck; models compute without Python's lock."""
+    with contextlib.suppress(OSError):  # the server has gone: see _leave_with_parent
+        while True:
+            time.sleep(seconds)
+            print(file=out, flush=True)
 
 
 def _config(values: Mapping[str, Any]) -> Config:

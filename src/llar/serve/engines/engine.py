@@ -213,6 +213,12 @@ class Engine:
             child.stop()
         return child is not None
 
+    def check(self, seconds: float, most: float) -> None:
+        """See to it that its process has not got stuck: `seconds` more have gone, see `Child`."""
+        child = self._child
+        if child is not None:
+            child.check(seconds, most)
+
     def close(self) -> None:
         """Unload it for good; requests still running fail."""
         with self._lock:

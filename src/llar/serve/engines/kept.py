@@ -26,6 +26,8 @@ from ...models.interface import (
 from ...records import Completion, Message
 from .engine import Engine
 
+LONG = 2_000  # characters from which a tokenizer should let go of Python's lock meanwhile
+
 __all__ = ["KeptChat", "KeptCompressor", "KeptEmbedder", "KeptReranker", "KeptTokenEmbedder"]
 
 
@@ -124,7 +126,10 @@ class KeptEmbedder(_Kept):
             with self._engine.beside() as child:
                 count: int = child.calls.call("count", text=text)[0]
                 return count
-        return len(self._tokens_of().encode(text, add_special_tokens=False).ids)
+        tokenizer = self._tokens_of()
+        if len(text) < LONG:
+            return len(tokenizer.encode(text, add_special_tokens=False).ids)
+        return len(tokenizer.encode_batch_fast([text], add_special_tokens=False)[0].ids)
 
     def embed_documents(self, texts: Sequence[str]) -> Matrix:
         """Shape (len(texts), dimension), float32, rows of length 1.

@@ -1,8 +1,8 @@
 """A model's own process, seen from the server: started, watched, and ended with it.
 
-What ties them together is a pipe: the server holds one end, and when that closes, however the
-server ended, the child leaves. Its sockets lie in a folder that only this user may enter and that
-is removed when either of them has ended.
+What ties them together are pipes. When the one that the server writes to closes, however the
+server ended, the child leaves; on the other the child says now and then that it lives. Its sockets
+lie in a folder that only this user may enter and that is removed when either of them has ended.
 """
 
 from __future__ import annotations
@@ -71,8 +71,13 @@ class Child:
         except BaseException:
             self.wanted = False
             self._finish()
+            self._close_pipes()
             raise
         self.began = time.monotonic()
+        self._beats = 0  # signs of life
+        self._seen = 0  # of them, when somebody looked last
+        self._silent = 0.0  # seconds, as far as somebody looked
+        self._killed = ""  # why we killed it
         self.calls = Calls(name, self.place["calls"], bytes.fromhex(self.place["key"]))
         self._talk = LlamaTalk.at(self.place["talk"]) if "talk" in self.place else None
         threading.Thread(
@@ -92,6 +97,20 @@ class Child:
         except (OSError, IndexError):
             return 0
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    def check(self, seconds: float, most: float) -> None:
+        """Kill it where it has given no sign of life for `most` seconds; `seconds` more have gone.
+
+        Looks are counted, not the clock: where all processes were stopped together (Ctrl-Z, a
+        laptop that slept), none of them hangs.
+        """
+        if self._beats != self._seen:
+            self._seen, self._silent = self._beats, 0.0
+            return
+        self._silent += seconds
+        if self._silent >= most and not self.gone:
+            self._killed = f"it gave no sign of life for {most:g} s"
+            self._process.kill()
 
     def stop(self) -> None:
         """End it. Requests that it works on fail."""
@@ -142,9 +161,12 @@ class Child:
         return answer
 
     def _watch(self, on_end: Callable[[Child, str], None]) -> None:
+        assert self._process.stdout is not None
+        while os.read(self._process.stdout.fileno(), 1024):
+            self._beats += 1
         code = self._process.wait()
         self.gone = True
-        why = self._why(code)
+        why = self._killed or self._why(code)
         self._close_pipes()
         shutil.rmtree(self._folder, ignore_errors=True)
         self.calls.close()
@@ -158,7 +180,9 @@ class Child:
                     pipe.close()
 
     def _finish(self) -> None:
-        self._close_pipes()
+        with contextlib.suppress(OSError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()  # it leaves
         try:
             self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
