@@ -6,7 +6,8 @@ Passages, vectors and questions are those of bench/search.py; hybrid search, ten
 texts, no rewriting. Each user sends its next question when the last is answered, which measures
 how much both do at all (the second table); with `--rate`, questions come at that many a second
 whatever is answered yet, as from a town hall's people, which is what the goal is about: p95 under
-100 ms at 100 k passages.
+100 ms at 100 k passages. "CPU ms" is the processor's time of one search, in all processes of the
+server.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from environments import python
 from peer import BENCH, THREADS, WORK, environment, table
 from search import DIMENSION, lay_down
 from serve_load import Caller, users
-from serve_servers import free_port, llar_server, start_llar, wait_for
+from serve_servers import cpu_seconds, free_port, llar_server, start_llar, wait_for
 
 from llar.chunks import configured
 from llar.config import load
@@ -52,9 +53,10 @@ def main() -> None:
     vectors = np.load(folder / "vectors.npy", mmap_mode="r")[: given.passages]
     questions = json.loads(QUESTIONS.read_text(encoding="utf-8"))
     with contextlib.ExitStack() as stack:
-        ports = {"llar": _ours(stack, texts, vectors)}
+        served = {"llar": _ours(stack, texts, vectors)}
         if "txtai" in given.peers:
-            ports["txtai"] = stack.enter_context(_txtai(str(folder), given.passages))
+            served["txtai"] = stack.enter_context(_txtai(str(folder), given.passages))
+        ports = {name: port for name, (port, _) in served.items()}
         for name, port in ports.items():
             asyncio.run(_closed(name, port, questions, 4, 5.0))  # warms up
         body = []
@@ -67,11 +69,13 @@ def main() -> None:
         body = []
         for count in given.users:
             row = [count]
-            for name, port in ports.items():
+            for name, (port, pid) in served.items():
+                before = cpu_seconds(pid)
                 times, rate = asyncio.run(_closed(name, port, questions, count, given.seconds))
-                row += [f"{rate:.1f}", _shown(times, 0)]
+                each = (cpu_seconds(pid) - before) / len(times) * 1000
+                row += [f"{rate:.1f}", _shown(times, 0), f"{each:.1f}"]
             body.append(row)
-        head = [h for n in ports for h in (f"{n}: searches/s", "p50 / p95 / p99 ms")]
+        head = [h for n in ports for h in (f"{n}: searches/s", "p50 / p95 / p99 ms", "CPU ms")]
         print("\n" + table(["users", *head], body))
 
 
@@ -132,8 +136,8 @@ async def _search(name: str, caller: Caller, question: str) -> float:
     return answer.seconds
 
 
-def _ours(stack: contextlib.ExitStack, texts: list[str], vectors: np.ndarray) -> int:
-    """llar's server over a collection of these passages, 1,000 to a document."""
+def _ours(stack: contextlib.ExitStack, texts: list[str], vectors: np.ndarray) -> tuple[int, int]:
+    """llar's server over a collection of these passages, 1,000 to a document: port and process."""
     home = WORK / f"serve-{len(texts)}"
     config = load({"home": home}, env={})
     if not (home / "done").exists():
@@ -156,11 +160,12 @@ def _ours(stack: contextlib.ExitStack, texts: list[str], vectors: np.ndarray) ->
         index.close()
         embedder.close()
         (home / "done").touch()
-    return stack.enter_context(llar_server(home)).port
+    server = stack.enter_context(llar_server(home))
+    return server.port, server.process.pid
 
 
 @contextlib.contextmanager
-def _txtai(folder: str, count: int) -> Iterator[int]:
+def _txtai(folder: str, count: int) -> Iterator[tuple[int, int]]:
     port = free_port()
     log = WORK / "txtai-api.log"
     command = [str(python("txtai")), str(BENCH / "peers" / "txtai_api.py"), folder, str(count),
@@ -170,7 +175,7 @@ def _txtai(folder: str, count: int) -> Iterator[int]:
         process = subprocess.Popen(command, stdout=out, stderr=out, env=around)
         try:
             wait_for(port, process, log, "/count")
-            yield port
+            yield port, process.pid
         finally:
             process.kill()
             process.wait()

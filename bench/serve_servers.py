@@ -30,7 +30,7 @@ class Server:
 
     def memory(self) -> int:
         """Bytes of memory its processes hold together (PSS: shared pages counted once)."""
-        return sum(_pss(pid) for pid in tree(self.process.pid))
+        return sum(pss(pid) for pid in tree(self.process.pid))
 
 
 @contextlib.contextmanager
@@ -135,7 +135,18 @@ def tree(pid: int) -> list[int]:
     return found
 
 
-def _pss(pid: int) -> int:
+def cpu_seconds(pid: int) -> float:
+    """Seconds of processor time that a process and all below it have taken."""
+    ticks = 0
+    for each in tree(pid):
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])  # in user mode and in the system
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def pss(pid: int) -> int:
+    """Bytes of one process, those it shares with others counted in parts; 0 where it has ended."""
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:

@@ -87,7 +87,7 @@ def test_an_address_space_that_is_too_small(installed: Path, name: str, limit: i
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("context", "threads"), [(512, 1), (2048, 2)])
+@pytest.mark.parametrize(("context", "threads"), [(256, 2), (1024, 1)])
 def test_smollm_within_five_percent(installed: Path, context: int, threads: int) -> None:
     rows = list(verify.run(config(installed), ["smollm2-135m-instruct"],
                            contexts=[context], threads=[threads]))  # fmt: skip

@@ -364,6 +364,8 @@ def test_the_best_are_those_of_a_full_sort() -> None:
                 order = sorted(range(size), key=lambda i: (-scores[i], i))
                 wanted = [i for i in order if scores[i] > -np.inf][:k]
                 assert best(scores, k).tolist() == wanted
+                above = [p for p in wanted if scores[p] > 0.5]
+                assert best(scores, k, above=0.5).tolist() == above
 
 
 @pytest.mark.data

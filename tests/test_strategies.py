@@ -191,21 +191,26 @@ def test_fusions_find_the_passage(home_of_docs: Path, fusion: str) -> None:
         wrong.search("fire")
 
 
-@pytest.mark.parametrize("strategy", STEPS["strategy"])
-def test_no_strategy_leaves_the_filters(installed: Path, tmp_path: Path, strategy: str) -> None:
-    folder = tmp_path / "docs"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def fees(kept_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
+    """Passages that lead to each other, by a link, a call and what they name."""
+    folder = tmp_path_factory.mktemp("fees")
     (folder / "open.md").write_text("# Fees\n\nThe parking fee: see [the contract](closed.md).\n")
     (folder / "closed.md").write_text(
         "# Contract\n\nThe parking fee is secret: Ferrum Industries.\n"
     )
     (folder / "open.py").write_text("def parking_fee():\n    return 4\n")
     (folder / "closed.py").write_text("import open\n\nprint(open.parking_fee())\n")
-    with Collection("c") as docs:
+    with Collection("c", config=load_config({"home": kept_home})) as docs:
         docs.add(folder)
-        for question in ("What is the parking fee?", "Where is `parking_fee` used?"):
-            every = docs.search(question, strategy=strategy, k=20)
-            assert any("closed" in h.document.path for h in every)
-            hits = docs.search(question, strategy=strategy, k=20, filters=["path~/open."])
-            assert hits
-            assert not any("closed" in h.document.path for h in hits)
+        yield docs
+
+
+@pytest.mark.parametrize("strategy", STEPS["strategy"])
+def test_no_strategy_leaves_the_filters(fees: Collection, strategy: str) -> None:
+    for question in ("What is the parking fee?", "Where is `parking_fee` used?"):
+        every = fees.search(question, strategy=strategy, k=20)
+        assert any("closed" in h.document.path for h in every)
+        hits = fees.search(question, strategy=strategy, k=20, filters=["path~/open."])
+        assert hits
+        assert not any("closed" in h.document.path for h in hits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from llar import Collection
 from llar.chunks.structure import split
-from llar.config import load
+from llar.config import Config, load
 from llar.documents import load as read_file
 from llar.errors import QueryError
 from llar.records import Chunk, Document
@@ -272,10 +273,9 @@ def test_deep_and_long_source_takes_linear_time(tmp_path: Path) -> None:
 # -- questions -----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def collection(tmp_path: Path, home: Path) -> Iterator[Collection]:
-    folder = tmp_path / "src"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def made_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("src")
     (folder / "shop.py").write_text(PYTHON)
     (folder / "till.py").write_text(
         "from shop import Basket\n\n\ndef open_till(basket):\n    # add is not called here\n"
@@ -288,10 +288,22 @@ def collection(tmp_path: Path, home: Path) -> Iterator[Collection]:
         "    return text.split(':');\n  }\n}\n"
     )
     (folder / "notes.md").write_text("# Baskets\n\nA basket holds fruit until it is full.\n")
-    config = load({"home": home, "embedder": "fake:hash", "query": "", "chunk_tokens": 60})
-    with Collection("code", config=config) as made:
+    home = tmp_path_factory.mktemp("home")
+    with Collection("code", config=_config(home)) as made:
         made.add([folder])
+    return home
+
+
+@pytest.fixture
+def collection(made_home: Path, home: Path) -> Iterator[Collection]:
+    """A copy of the collection of these files."""
+    shutil.copytree(made_home, home, dirs_exist_ok=True)
+    with Collection("code", config=_config(home)) as made:
         yield made
+
+
+def _config(home: Path) -> Config:
+    return load({"home": home, "embedder": "fake:hash", "query": "", "chunk_tokens": 60})
 
 
 def _paths(collection: Collection, question: str) -> list[tuple[str, ...]]:

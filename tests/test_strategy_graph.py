@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 
 from llar import Collection
 from llar.cli import cli
-from llar.config import load
+from llar.config import Config, load
 from llar.errors import QueryError
 from llar.index.graph import FILE, Graph, extract
 from llar.records import Block, Document
@@ -164,11 +165,10 @@ def test_only_what_stands_in_a_sentence_is_taken_from_a_model() -> None:
 # -- the file beside the collection --------------------------------------------------------------
 
 
-@pytest.fixture
-def bridge(tmp_path: Path, home: Path) -> Iterator[Collection]:
+@pytest.fixture(scope="module")
+def bridge_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Who leads what stands in one file, who pays for it in another, among forty others."""
-    folder = tmp_path / "notes"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("notes")
     (folder / "people.md").write_text(
         "# People\n\nSince 2020 Anna Kovács leads the Orion Institute.\n"
     )
@@ -181,10 +181,22 @@ def bridge(tmp_path: Path, home: Path) -> Iterator[Collection]:
             f"# Memo {i}\n\nThe team number {i} of Graz wrote about money, people and who leads a "
             f"project like Zeta{i} at Gamma{i} Limited.\n"
         )
-    config = load({"home": home, "embedder": "fake:hash", "query": "", "mode": "lexical"})
-    with Collection("bridge", config=config) as made:
+    home = tmp_path_factory.mktemp("home")
+    with Collection("bridge", config=_config(home)) as made:
         made.add([folder])
+    return home
+
+
+@pytest.fixture
+def bridge(bridge_home: Path, home: Path) -> Iterator[Collection]:
+    """A copy of that collection."""
+    shutil.copytree(bridge_home, home, dirs_exist_ok=True)
+    with Collection("bridge", config=_config(home)) as made:
         yield made
+
+
+def _config(home: Path) -> Config:
+    return load({"home": home, "embedder": "fake:hash", "query": "", "mode": "lexical"})
 
 
 def test_a_path_finds_what_shares_no_word_with_the_question(bridge: Collection) -> None:

@@ -121,15 +121,15 @@ def test_half_a_character_decodes_to_its_bytes(smollm_words: Vocabulary) -> None
 
 
 @pytest.mark.slow
-def test_a_megabyte(smollm_words: Vocabulary) -> None:
-    text = ("Der Arzt kommt um 9:30 — ¿vale? 日本語 🙂\n" * 30_000)[: 1 << 20]
+def test_a_long_text(smollm_words: Vocabulary) -> None:
+    text = ("Der Arzt kommt um 9:30 — ¿vale? 日本語 🙂\n" * 30_000)[: 1 << 18]
     start = time.perf_counter()
     count = smollm_words.count(text)
     seconds = time.perf_counter() - start
     assert count == len(smollm_words.ids(text))
     line = smollm_words.count(text[: text.index("\n") + 1])
     assert count == pytest.approx(line * len(text) / (text.index("\n") + 1), rel=1e-3)
-    assert seconds < 20  # 2 on a free core
+    assert seconds < 20  # 0.5 on a free core
 
 
 def test_reading_the_vocabulary_is_quick(config: Config) -> None:
@@ -352,12 +352,12 @@ def test_a_header_cut_or_changed_anywhere_is_refused_or_read(tmp_path: Path) -> 
     asked = {K + "tokens"}
     end = data.index(b"word 299") + 8
     assert gguf.read(tmp_path / "a.gguf", asked).values[K + "tokens"] == tokens
-    for length in range(0, end, 11):
+    for length in range(0, end, 23):
         file.write_bytes(data[:length])
         with pytest.raises(ModelCorrupt):
             gguf.read(file, asked)
     refused = 0
-    for at in range(0, end, 5):
+    for at in range(0, end, 11):
         for new in (0, 127, 255):
             file.write_bytes(data[:at] + bytes([new]) + data[at + 1 :])
             try:

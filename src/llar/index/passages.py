@@ -151,16 +151,16 @@ def _manifest(connection: sqlite3.Connection) -> tuple[int, int, int]:
     return int(values["epoch"]), int(values["generation"]), int(values["tokens"])
 
 
-def best(scores: Scores, k: int) -> Places:
-    """The places of the k highest scores, best first, ties by place; -inf is no score.
+def best(scores: Scores, k: int, above: float = -np.inf) -> Places:
+    """The places of the k highest scores over `above`, best first, ties by place.
 
     A sample tells a score that at least k reach, which leaves few to sort.
     """
-    least = np.float32(-np.inf)
+    least = np.float32(above)
     sample = scores[:: max(1, min(16, len(scores) // (8 * k)))]
     if len(sample) >= k:
-        least = np.partition(sample, len(sample) - k)[len(sample) - k]
-    found = np.flatnonzero((scores >= least) & (scores > -np.inf))
+        least = max(least, np.partition(sample, len(sample) - k)[len(sample) - k])
+    found = np.flatnonzero(scores >= least if least > above else scores > above)
     if len(found) > 4 * k:
         of_found = scores[found]
         found = found[of_found >= np.partition(of_found, len(found) - k)[len(found) - k]]

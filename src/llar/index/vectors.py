@@ -3,9 +3,9 @@
 Two copies are kept: float32, and a quarter of its size in int8 with a scale for each vector. A
 search multiplies the int8 ones, which is memory read at its fastest, and knows how far each
 product can be from the true cosine: by the Cauchy-Schwarz inequality no further than what was
-rounded off is long. Every passage that could be among the best is then scored in float32, so the
-answer is that of a full float32 search. The int8 copy is made when a second search comes: for
-one search it would cost more than it saves.
+rounded off is long. Every passage that could be among the best is then scored in float32, and the
+few of those that still could be with sums in float64, so the answer is that of a full search. The
+int8 copy is made when a second search comes: for one search it would cost more than it saves.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from .index import Index
 from .passages import Mask, Places, Scores, View, best
 
 _BLOCK = 512  # vectors handled together, few enough for the processor's cache
+_SCORED = 64  # the same where they are copied: memory for larger blocks is taken anew each time
 _EPSILON = float(np.finfo(np.float32).eps)
 
 
@@ -77,11 +78,9 @@ class Vectors:
             scores[~kept] = -np.inf
         if view.count < len(view.ids):
             scores[view.documents == 0] = -np.inf
-        top = best(scores, k)
-        if not len(top):
-            return top
-        near = np.flatnonzero(scores >= scores[top[-1]] - np.float32(2 * error))
-        near = near[scores[near] > -np.inf]
+        near = _hopeful(scores, k, error)
+        if rounded is not None:
+            near = near[_hopeful(_scored(matrix, near, query), k, _sums(query))]
         return near[best(_cosines(matrix, near, query), k)]
 
     def cosines(self, view: View, query: Matrix, places: Places) -> Scores:
@@ -168,11 +167,24 @@ def _rounded_off(block: Matrix) -> tuple[NDArray[np.int8], Scores, float]:
         return rounded.astype(np.int8), scales, error
 
 
+def _hopeful(scores: Scores, k: int, error: float) -> Places:
+    """The places that may be among the k best, where each score is wrong by `error` at most."""
+    top = best(scores, k)
+    if not len(top):
+        return top
+    least = scores[top[-1]] - np.float32(2 * error)
+    return np.flatnonzero(scores >= least if least > -np.inf else scores > -np.inf)
+
+
+def _sums(query: Matrix) -> float:
+    """How far rounding can put a float32 product of vectors of length 1 from the true one."""
+    return len(query) * _EPSILON
+
+
 def _products(matrix: Matrix, rounded: _Rounded | None, query: Matrix) -> tuple[Scores, float]:
     """Every vector's product with `query`, and how far one can be from the true value."""
-    sums = len(query) * _EPSILON  # of the rounding in a sum of floats
     if rounded is None:
-        return matrix @ query, sums
+        return matrix @ query, _sums(query)
     from simsimd import cdist
 
     scale = np.float32(np.abs(query).max() / 127 or 1)
@@ -180,19 +192,25 @@ def _products(matrix: Matrix, rounded: _Rounded | None, query: Matrix) -> tuple[
     off = float(np.linalg.norm(query - small * scale))
     length = float(np.linalg.norm(query))
     products = cdist(small.astype(np.int8)[None], rounded.rows, metric="dot", out_dtype="float32")
-    scores = np.asarray(products)[0] * (rounded.scales * scale)
+    scores = np.asarray(products)[0] * rounded.scales
+    scores *= scale
     # v = v' + r, q = q' + s:  q.v - q'.v' = q.r + s.v'
     error = length * rounded.error + off * (1 + rounded.error)
-    return scores, error * 1.001 + sums
+    return scores, error * 1.001 + _sums(query)
 
 
 def _cosines(matrix: Matrix, places: Places, query: Matrix) -> Scores:
     """Each row's product by itself and summed in float64, so that equal vectors get equal cosines
     wherever they lie and whichever library adds them up."""
-    found, exact = np.empty(len(places), np.float32), query.astype(np.float64)
-    for a in range(0, len(places), _BLOCK):
-        rows = matrix[places[a : a + _BLOCK]].astype(np.float64)
-        found[a : a + _BLOCK] = np.vecdot(rows, exact)
+    return _scored(matrix, places, query.astype(np.float64))
+
+
+def _scored(matrix: Matrix, places: Places, query: NDArray[Any]) -> Scores:
+    """Each row's product by itself, summed in the type of `query`."""
+    found = np.empty(len(places), np.float32)
+    for a in range(0, len(places), _SCORED):
+        rows = matrix[places[a : a + _SCORED]].astype(query.dtype, copy=False)
+        found[a : a + _SCORED] = np.vecdot(rows, query)
     return found
 
 

@@ -157,8 +157,7 @@ def _scores(
         ).scores()
         if kept is not None:
             lexical[~kept] = 0
-        places = best(lexical, many)
-        places = places[lexical[places] > 0]
+        places = best(lexical, many, above=0)
     if mode != "lexical":
         vector = vector_of(query, searcher.embedder())
         places = np.union1d(places, vectors.nearest(view, vector, many, kept))
@@ -216,14 +215,16 @@ def _ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _weights(index: Index, view: View, places: Places) -> NDArray[np.float64]:
-    """What a cosine counts for each passage."""
-    known = index.embedder.languages
-    weights = [
-        KNOWN_LANGUAGE if "*" in known or name in known
-        else OTHER_LANGUAGE if name else UNKNOWN_LANGUAGE
-        for name in view.names
-    ]  # fmt: skip
-    return np.array(weights)[view.languages[places]]
+    """What a cosine counts for each passage. That of each language is remembered with the view."""
+    weights: NDArray[np.float64] | None = view.known.get("cosines")
+    if weights is None:
+        known = index.embedder.languages
+        weights = view.known["cosines"] = np.array([
+            KNOWN_LANGUAGE if "*" in known or name in known
+            else OTHER_LANGUAGE if name else UNKNOWN_LANGUAGE
+            for name in view.names
+        ])  # fmt: skip
+    return weights[view.languages[places]]
 
 
 def embed_query(embedder: Embedder, query: str) -> Matrix:

@@ -213,7 +213,8 @@ def highlight(text: str, query: str, languages: Sequence[str]) -> list[tuple[int
                 break
         else:
             continue
-        for a, b in _marks(found, query, tuple(languages)):
+        word = found.isascii() and found.isalpha()  # then the run is one piece
+        for a, b in ((0, len(found)),) if word else _marks(found, query, tuple(languages)):
             start, end = run.start() + a, run.start() + b
             if spans and start < spans[-1][1]:  # pairs of characters overlap
                 start, end = spans[-1][0], max(end, spans.pop()[1])

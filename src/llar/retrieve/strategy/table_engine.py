@@ -112,9 +112,10 @@ _ELSEWHERE = frozenset(("TABLE_FUNCTION", "SHOW_REF", "EXPRESSION_LIST", "JOIN",
 class Engine:
     """One table, ready to be queried by its columns' names."""
 
-    def __init__(self, grid: Grid, rows: list[int]) -> None:
-        """Load these rows of a table, by number."""
+    def __init__(self, grid: Grid, rows: list[int], *, seconds: float = SECONDS) -> None:
+        """Load these rows of a table, by number. A query may take so many seconds."""
         self.names = sql_names(grid)
+        self._seconds = seconds
         self._connection = duckdb.connect(":memory:", config=_LOCKED)
         types = [_type(column) for column in grid.columns]
         declared = ", ".join(f"{n} {t}" for n, t in zip(self.names, types, strict=True))
@@ -158,12 +159,12 @@ class Engine:
     @contextmanager
     def _mapped(self, sql: str) -> Iterator[None]:
         """duckdb's errors as ours, and an end to what takes too long."""
-        timer = threading.Timer(SECONDS, self._connection.interrupt)
+        timer = threading.Timer(self._seconds, self._connection.interrupt)
         timer.start()
         try:
             yield
         except duckdb.InterruptException as e:
-            raise QueryError(f"{sql!r} took more than {SECONDS:.0f} s") from e
+            raise QueryError(f"{sql!r} took more than {self._seconds:g} s") from e
         except duckdb.Error as e:
             raise QueryError(f"{sql!r} failed: {str(e).splitlines()[0]}") from e
         finally:

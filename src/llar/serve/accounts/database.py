@@ -26,6 +26,7 @@ class Database:
         self._local = threading.local()
         self._guard = threading.Lock()
         self._open: list[sqlite3.Connection] = []
+        self._writing = threading.RLock()  # SQLite's own waiting sleeps, and lets others go first
         with self._mapped():
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -41,7 +42,7 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """One durable transaction: all of it, or none where the block raises."""
-        with self._mapped():
+        with self._mapped(), self._writing:
             connection = self._connection()
             connection.execute("BEGIN IMMEDIATE")
             try:
