@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,24 @@ ROOT = Path(__file__).parent.parent
 DATA = ROOT.parent / "shared" / "data"
 STORE = Path(os.environ.get("LLAR_TEST_STORE", ROOT / ".llar" / "models"))
 
+# Where Python keeps nothing it compiled, half of the collecting is compiling the tests again,
+# and each of the hundreds of processes that the tests start compiles llar again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("data") and not DATA.is_dir():
             item.add_marker(pytest.mark.skip(reason=f"the measuring data is not at {DATA}"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With -n, the tests of a file run in one worker: what they share is set up once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    return LoadFileScheduling(config, log) if config.getoption("dist") == "load" else None
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +74,16 @@ def installed(home: Path) -> Path:
     """A home whose model store holds the two real models (put there by `make models`)."""
     if not STORE.is_dir():
         pytest.fail(f"no models at {STORE}; run: make models")
+    (home / "models").symlink_to(STORE, target_is_directory=True)
+    return home
+
+
+@pytest.fixture(scope="module")
+def kept_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for all tests of a module, which share what they put into it."""
+    if not STORE.is_dir():
+        pytest.fail(f"no models at {STORE}; run: make models")
+    home = tmp_path_factory.mktemp("kept-home")
     (home / "models").symlink_to(STORE, target_is_directory=True)
     return home
 

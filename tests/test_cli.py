@@ -217,9 +217,7 @@ def test_the_main_job_without_any_network_writes_only_at_home(
         return done.stdout
 
     run("add", *(str(SAMPLES / name) for name in FILES))
-    assert "Adultos" in run("ask", "¿Qué cantidad puede tomar un adulto?")
-    assert "27 days" in run("ask", "How many days of annual leave do full-time staff have?")
-    assert "Not found" in run("ask", "How much does the clinic pay for parking?")
+    assert "Adultos" in run("ask", "¿Qué cantidad puede tomar un adulto?")  # more: test_docs.py
     assert "paracetamol.pdf" in run("search", "dosis adultos")
     for command in (
         ["status"],

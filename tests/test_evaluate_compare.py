@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import command
 
 from llar.config import Config, load
 from llar.errors import ConfigError, EvaluationError, PictureError
@@ -173,11 +173,8 @@ def test_the_command(home: Path, rooms: Path, tmp_path: Path) -> None:
 
     def run(*more: str) -> subprocess.CompletedProcess[str]:
         given = ["--set", "embedder=fake:hash", "--set", "query=", "--set", "post="]
-        command = [sys.executable, "-m", "llar", "--home", str(home), *given, "evaluate", "compare"]
-        return subprocess.run(
-            [*command, str(good), str(bad), "--data", str(rooms), *more],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        files = (str(good), str(bad), "--data", str(rooms))
+        return command("--home", str(home), *given, "evaluate", "compare", *files, *more)
 
     picture = tmp_path / "p.png"
     done = run("--differences", "2", "--plot", str(picture), "--fail-drop", "ndcg@10=0.05")

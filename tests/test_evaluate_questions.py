@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -213,17 +214,19 @@ def test_real_squad_files(
 # -- in a collection
 
 
-@pytest.fixture
-def docs(home: Path, tmp_path: Path) -> llar.Collection:
-    folder = tmp_path / "files"
+@pytest.fixture(scope="module")
+def docs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[llar.Collection]:
+    home = tmp_path_factory.mktemp("home")
+    folder = home / "files"
     (folder / "a").mkdir(parents=True)
     (folder / "b").mkdir()
     (folder / "a" / "leave.txt").write_text("Staff have 27 days of leave.\n\nStaff may\nask.")
     (folder / "a" / "fire.txt").write_text("The alarm is tested on Mondays.")
     (folder / "b" / "fire.txt").write_text("Drills are on Fridays.")
-    found = llar.Collection("c", config=load({"embedder": "fake:hash"}))
-    found.add(folder)
-    return found
+    config = load({"home": home, "embedder": "fake:hash"}, env={})
+    with llar.Collection("c", config=config) as found:
+        found.add(folder)
+        yield found
 
 
 def test_spans_are_checked_and_found_again(docs: llar.Collection) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import command
 
 import llar
 from llar.config import Config, load
@@ -33,15 +34,25 @@ def config(home: Path) -> Config:
     return load({**settings, "mode": "lexical"})
 
 
-@pytest.fixture
-def notes_docs(config: Config, tmp_path: Path) -> Iterator[llar.Collection]:
-    folder = tmp_path / "files"
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the collection, which each test gets a copy of."""
+    home = tmp_path_factory.mktemp("indexed")
+    folder = home / "files"
     folder.mkdir()
     (folder / "leave.txt").write_text("Staff have 27 days of annual leave.")
     (folder / "fire.txt").write_text("The alarm is tested on Mondays.")
     (folder / "parking.txt").write_text("Parking needs a permit. Staff park on Mondays.")
+    config = load({"home": home, "embedder": "fake:hash"}, env={})
     with llar.Collection("c", config=config) as docs:
         docs.add(folder)
+    return home
+
+
+@pytest.fixture
+def notes_docs(config: Config, indexed: Path) -> Iterator[llar.Collection]:
+    shutil.copytree(indexed / "collections", config.collections_dir)
+    with llar.Collection("c", config=config) as docs:
         yield docs
 
 
@@ -290,10 +301,7 @@ def test_overhead_is_counted_apart() -> None:
 def _llar(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     settings = ["embedder=fake:hash", "query=", "post="]
     given = [x for s in settings for x in ("--set", s)]
-    return subprocess.run(
-        [sys.executable, "-m", "llar", "--home", str(home), *given, "evaluate", *arguments],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    return command("--home", str(home), *given, "evaluate", *arguments)
 
 
 @pytest.mark.slow

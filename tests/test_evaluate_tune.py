@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 import time
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import command
 
 from llar.config import Config, load
 from llar.errors import ConfigError, EvaluationError
@@ -197,13 +196,12 @@ def test_the_command(home: Path, rooms: Path, tmp_path: Path) -> None:
     options = tmp_path / "o.toml"
     options.write_text('mode = ["dense", "lexical"]')
     given = ["embedder=fake:hash-2", "mode=dense", "query=", "post="]
-    command = [sys.executable, "-m", "llar", "--home", str(home)]
-    command += [x for s in given for x in ("--set", s)]
-    command += ["evaluate", "tune", "--data", str(rooms), "--options", str(options)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    call = ["--home", str(home), *(x for s in given for x in ("--set", s))]
+    call += ["evaluate", "tune", "--data", str(rooms), "--options", str(options)]
+    done = command(*call)
     assert done.returncode == 0, done.stderr
     assert 'Put into llar.toml:\n\nmode = "lexical"' in done.stdout
     assert "ndcg@10 of 30 held out" in done.stdout
     assert not (home / "runs").exists()  # its runs are none of the user's
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)
+    done = command(*call, "--json")
     assert json.loads(done.stdout)["adopt"] == {"mode": "lexical"}

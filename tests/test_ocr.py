@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import io
 import struct
-import subprocess
-import sys
 import unicodedata
 import zlib
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from liteparse import LiteParse
 from PIL import Image
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
+from llar.cli import cli
 from llar.config import Config
 from llar.documents import load
 from llar.documents.image import parse
@@ -77,7 +77,7 @@ def _words(text: str) -> list[str]:
 
 @needs_data
 @pytest.mark.slow
-@pytest.mark.parametrize("turn", [0, 90, 180, 270, 4, -7, 93])
+@pytest.mark.parametrize("turn", [180, 270, -7, 93])  # 0: the other tests
 def test_scanned_page_whichever_way_it_lies(tmp_path: Path, scan: Image.Image, turn: int) -> None:
     turned = scan.rotate(turn, expand=True, fillcolor=255, resample=Image.Resampling.BICUBIC)
     document = load(_scanned_pdf(tmp_path / "scan.pdf", turned), CONFIG)
@@ -184,8 +184,8 @@ def test_recognition_may_take_longer_than_parsing(tmp_path: Path, scan: Image.Im
         parse_timeout=2.0,
         ocr_seconds=300.0,
     )
-    document = load(_scanned_pdf(tmp_path / "many.pdf", *[scan] * 8), config)
-    assert document.metadata["recognised"] == "1-8"
+    document = load(_scanned_pdf(tmp_path / "many.pdf", *[scan] * 5), config)
+    assert document.metadata["recognised"] == "1-5"
 
 
 def _header_only_png(width: int, height: int) -> bytes:
@@ -228,16 +228,15 @@ def test_citations_of_recognised_text_are_marked(
 
 
 def _llar(*args: str) -> str:
-    command = [sys.executable, "-m", "llar", *args]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(cli, args)
+    assert done.exit_code == 0, done.output
     return done.stdout
 
 
 @needs_data
 @pytest.mark.data
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["linn.pdf", "linn.png", "skew.pdf", "rotated_skew.pdf"])
+@pytest.mark.parametrize("name", ["linn.png", "rotated_skew.pdf"])  # more: bench ocr
 def test_a_real_scan_against_its_text(data: Path, name: str) -> None:
     truth = Counter(_words((data / "scans" / "linn.txt").read_text(encoding="utf-8")))
     document = load(data / "scans" / name, Config(parse_workers=1, tessdata=str(TESSDATA)))

@@ -123,6 +123,7 @@ def test_lines_that_repeat_on_two_pages_stay(tmp_path: Path) -> None:
     assert "running_lines" not in document.metadata
 
 
+@pytest.mark.slow
 def test_more_pages_than_the_library_reads_by_itself(tmp_path: Path) -> None:
     canvas = Canvas(str(tmp_path / "x.pdf"), pagesize=(200, 100))
     for number in range(1, 1104):

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 import pytest
 from make_pdfs import DOSES, DRAWINGS, PROSE, lines_pdf, prose_pdf, table_pdf
@@ -65,10 +66,16 @@ def test_the_dose_table_in_many_settings(tmp_path: Path, drawing: str) -> None:
         ("TOP", "MIDDLE"),
         (True, False),
     )
+    fitting = [
+        row for row in settings
+        # "Adultos" itself does not fit its column there
+        if row[:2] != ("Courier", 11) or (row[2][1] != 110 and row[3] != 10)
+    ]  # fmt: skip
+    # Every fifth holds any three values that occur together; each drawing starts at another.
+    some = fitting[list(DRAWINGS).index(drawing) % 5 :: 5]
+    assert _threes(some) == _threes(fitting)
     wrong = []
-    for font, size, widths, padding, bold, valign, centred in settings:
-        if font == "Courier" and size == 11 and (widths[1] == 110 or padding == 10):
-            continue  # "Adultos" itself no longer fits its column
+    for font, size, widths, padding, bold, valign, centred in some:
         file = table_pdf(
             tmp_path / "doses.pdf", DOSES, drawing, font=font, size=size, widths=widths,
             padding=padding, bold_header=bold, valign=valign, centred=centred,
@@ -76,6 +83,10 @@ def test_the_dose_table_in_many_settings(tmp_path: Path, drawing: str) -> None:
         if tables(parse_pdf(file)) != [DOSE_TABLE]:
             wrong.append((font, size, widths, padding, bold, valign, centred))
     assert not wrong
+
+
+def _threes(settings: Sequence[tuple[Any, ...]]) -> set[Any]:
+    return {three for row in settings for three in itertools.combinations(enumerate(row), 3)}
 
 
 @pytest.mark.parametrize("repeat", [True, False], ids=["header repeated", "header absent"])

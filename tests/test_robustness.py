@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from squad_part import first_articles
 
 from llar import Collection, load_config
 from llar.cli import cli
@@ -194,9 +195,9 @@ def test_the_command(home: Path, squad: Path) -> None:
 
 @pytest.mark.data
 @pytest.mark.slow
-def test_real_questions(installed: Path, data: Path) -> None:
+def test_real_questions(installed: Path, data: Path, tmp_path: Path) -> None:
     """With the quotes alone (no model): noise changes little, and without evidence it is silent."""
-    found = sets.read(data / "qa" / "xquad.en.json")
+    found = sets.read(first_articles(data / "qa" / "xquad.en.json", 10, tmp_path))
     config = load_config({"chat_model": "fake:say:NOT FOUND"})
     with of_texts(config, found) as docs:
         measured = measure_robustness(docs, found, levels=(0.0, 0.8), count=12, seed=5)

@@ -161,6 +161,6 @@ def test_time_grows_with_length_only() -> None:
         "A. B" * 50_000,
         "\n" * 200_000,
     ):
-        started = time.perf_counter()
+        started = time.process_time()
         split(text, "en")
-        assert time.perf_counter() - started < 2
+        assert time.process_time() - started < 2

@@ -183,12 +183,12 @@ def test_terms_are_fast() -> None:
     ]
     text = ", ".join(words * 100)
     terms(text[:10_000], "es")
-    started = time.perf_counter()
+    started = time.process_time()
     terms(text, "es")
-    assert len(text) / (time.perf_counter() - started) > 1e6  # characters per second
-    started = time.perf_counter()
+    assert len(text) / (time.process_time() - started) > 2e5  # characters per second
+    started = time.process_time()
     terms("漢字" * 20_000 + "a" * 50_000 + "_" * 50_000 + "1.1" * 10_000 + "9" * 50_000, "ja")
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 BM25 = {"cranfield": 0.376, "medline": 0.690, "adi": 0.480, "xquad_en": 0.968, "xquad_es": 0.962}
