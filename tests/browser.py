@@ -176,7 +176,13 @@ def axe(page: Page, within: str = "html") -> list[str]:
 
 def sideways(page: Page) -> int:
     """Pixels by which the page is wider than its window; 0 where nothing scrolls sideways."""
-    wide: int = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    wide: int = page.evaluate(
+        "async () => {"  # a tab that slides away may stick out meanwhile
+        " const ends = document.getAnimations().map((a) => a.effect.getComputedTiming().endTime);"
+        " if (ends.some((end) => end > 0 && end < Infinity))"
+        "   await new Promise((done) => setTimeout(done, Math.max(...ends.filter(isFinite))));"
+        " return document.documentElement.scrollWidth - window.innerWidth; }"
+    )
     return max(wide, 0)
 
 

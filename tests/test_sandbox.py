@@ -47,9 +47,10 @@ def children_of(process: int) -> set[int]:
 def opened_by(process: int) -> list[str]:
     """The files it has open."""
     found = []
-    for link in Path(f"/proc/{process}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            found.append(os.readlink(link))
+    with contextlib.suppress(FileNotFoundError):  # it has just ended
+        for link in Path(f"/proc/{process}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                found.append(os.readlink(link))
     return found
 
 
@@ -190,12 +191,16 @@ def test_children_die_with_a_killed_parent(slow: Path) -> None:
         "from llar.documents import Parsers\n"
         f"with Parsers(Config()) as p: list(p.parse([Path({str(slow)!r})]))"
     )
-    parent = subprocess.Popen([sys.executable, "-c", program])
-    wait_for(lambda: children_of(parent.pid))
-    (child,) = children_of(parent.pid)
-    wait_for(lambda: str(slow) in opened_by(child))
-    parent.kill()
-    parent.wait()
+    with subprocess.Popen([sys.executable, "-c", program]) as parent:
+
+        def reading() -> list[int]:
+            return [c for c in children_of(parent.pid) if str(slow) in opened_by(c)]
+
+        try:
+            wait_for(reading)
+            (child,) = reading()
+        finally:
+            parent.kill()
     wait_for(lambda: not _is_running(child), seconds=5)
 
 

@@ -263,9 +263,12 @@ def test_deep_and_long_source_takes_linear_time(tmp_path: Path) -> None:
     for many in (500, 2000):
         text = "\n".join(f"def f{i}(a):\n    b = a + {i}\n    return b\n" for i in range(many))
         document = _document(tmp_path, f"long{many}.py", text)
-        begun = time.process_time()
-        split(document, max_tokens=50, count_tokens=_words)
-        seconds.append(time.process_time() - begun)
+        tries = []
+        for _ in range(3):  # in one of them Python may look through all that other tests left
+            begun = time.process_time()
+            split(document, max_tokens=50, count_tokens=_words)
+            tries.append(time.process_time() - begun)
+        seconds.append(min(tries))
     assert seconds[1] < 12 * seconds[0]
     assert time.process_time() - start < 60
 

@@ -31,6 +31,7 @@ import os, runpy, threading
 threading.Thread(target=lambda: (os.read(0, 1), os._exit(3)), daemon=True).start()
 runpy.run_module("pip", run_name="__main__", alter_sys=True)
 """
+_CONNECTION = r"<[^>]*>: |HTTPS?Connection\([^)]*\): "  # pip's name for one, of old and of new
 _BLOCK = 1 << 20
 
 
@@ -121,7 +122,7 @@ def _reason(log: str, code: int) -> str:
     lines = log.strip().splitlines()
     told = errors or lines[-1:] or [f"ended with {code} and said nothing"]
     if broken:
-        told.append(f"the connection failed: {re.sub(r'<[^>]*>: ', '', broken[-1])}")
+        told.append(f"the connection failed: {re.sub(_CONNECTION, '', broken[-1])}")
     return "pip: " + "; ".join(dict.fromkeys(told))
 
 
