@@ -20,8 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect, sync_playwright
-from playwright.sync_api import Request as Asked
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 CHROMIUM = os.environ.get("LLAR_TEST_CHROMIUM", "chromium")
 ELSEWHERE = "evil.example"  # a name that is made to point here
@@ -31,7 +30,6 @@ expect.set_options(timeout=15_000)
 _AXE = files("axe_playwright_python") / "axe.min.js"
 _RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 _STARTED: list[tuple[Browser, AbstractEventLoop]] = []
-_IDLE: dict[str, list[Page]] = {}  # language -> pages that nobody looks at
 
 
 @pytest.fixture(scope="module")
@@ -80,72 +78,34 @@ def visit(
     height: int = 800,
     cookies: list[Any] | None = None,
 ) -> Iterator[Page]:
-    """A page of a browser of its own: no cookie but those given, nothing else kept. `cookies` are
-    `context.cookies()` of another visit, for one who is signed in.
-
-    The browser is one that an earlier visit has left, as clean as a new one: loading a page in it
-    takes a quarter of the time.
-    """
-    idle = _IDLE.setdefault(language, [])
-    page = idle.pop() if idle else _new_page(browser, language)
-    page.set_viewport_size({"width": width, "height": height})
-    page.emulate_media(color_scheme="dark" if dark else "light")
-    page.context.add_cookies(cookies or [])
+    """A page of a browser of its own: no cookie but those given. `cookies` are `context.cookies()`
+    of another visit, for one who is signed in."""
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        locale=language,
+        color_scheme="dark" if dark else "light",
+        reduced_motion="reduce",  # colours are measured as they are in the end
+    )
+    context.set_default_timeout(15_000)
+    context.add_cookies(cookies or [])
+    page = context.new_page()
     trouble: list[str] = []
 
     def said(message: ConsoleMessage) -> None:
+        print(message.type, message.text)  # shown where the test fails
         if message.type == "error":
             trouble.append(message.text)
 
-    def failed(error: Error) -> None:
-        trouble.append(str(error))
-
-    def asked(request: Asked) -> None:
-        if not _is_local(request.url):
-            trouble.append(request.url)
-
     page.on("console", said)
-    page.on("pageerror", failed)
-    page.context.on("request", asked)
-    clean = False
+    page.on("pageerror", lambda e: trouble.append(str(e)))
+    context.on("request", lambda r: trouble.append(r.url) if not _is_local(r.url) else None)
     try:
         page.goto(url)
         ready(page)
         yield page
-        clean = _left(page, url)
     finally:
-        if clean:
-            page.remove_listener("console", said)
-            page.remove_listener("pageerror", failed)
-            page.context.remove_listener("request", asked)
-            idle.append(page)
-        else:
-            page.context.close()
+        context.close()
     assert trouble == []
-
-
-def _new_page(browser: Browser, language: str) -> Page:
-    context = browser.new_context(
-        locale=language,
-        reduced_motion="reduce",  # colours are measured as they are in the end
-    )
-    context.set_default_timeout(15_000)
-    return context.new_page()
-
-
-def _left(page: Page, url: str) -> bool:
-    """Leave the page without its connection, cookies and storage; whether all of it is gone."""
-    for other in page.context.pages:
-        if other is not page:
-            other.close()
-    if page.url.split("/")[2:3] != url.split("/")[2:3]:
-        return False  # another origin has a storage of its own
-    page.unroute_all()
-    page.evaluate(
-        "() => { window.socket?.disconnect(); sessionStorage.clear(); localStorage.clear(); }"
-    )
-    page.context.clear_cookies()
-    return True
 
 
 def ready(page: Page) -> None:

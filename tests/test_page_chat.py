@@ -6,7 +6,7 @@ import io
 import re
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import pytest
 from browser import axe, browser, ready, sideways
 from conftest import STORE
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import TimeoutError as Late
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
@@ -126,8 +127,7 @@ def test_a_citation_opens_the_page_with_the_passage_marked(
         answered = page.locator("article").first
         expect(answered.locator(".l-sentence")).to_contain_text(CUPBOARD)
         expect(answered.locator(".l-not-found")).to_have_count(0)
-        page.get_by_role("link", name="Source 1: Night shift").click()
-        side = page.get_by_role("dialog")
+        side = open_source(page, "Source 1: Night shift")
         expect(side.locator("mark")).to_have_text(CUPBOARD)
         expect(side.get_by_text("Page 2 of 2")).to_be_visible()
         box = side.locator(".l-box")
@@ -275,6 +275,21 @@ def test_an_answer_goes_on_while_the_page_is_reloaded_until_it_is_stopped(
         assert page.locator(".l-written").inner_text() == said
 
 
+def open_source(page: Page, name: str) -> Locator:
+    """Press the number of a source; what opens beside the chat.
+
+    Pressed again where nothing opens: a page that is still scrolling to its end, or closing what
+    was above the number, moves it away from under the mouse.
+    """
+    side = page.get_by_role("dialog")
+    for _ in range(2):
+        page.get_by_role("link", name=name).click()
+        with suppress(Late):
+            side.wait_for(timeout=5_000)
+            break
+    return side
+
+
 def choose(page: Page, label: str, option: str) -> None:
     page.get_by_role("combobox", name=label).click()
     page.get_by_role("option", name=option).click()
@@ -300,7 +315,7 @@ def test_changing_judging_searching_exporting_deleting(town: Town, browser: Brow
         expect(page.get_by_role("button", name="Bad answer")).to_have_attribute(
             "aria-pressed", "true"
         )
-        page.get_by_role("link", name="Source 1: Visits").click()  # no pages: text alone
+        open_source(page, "Source 1: Visits")  # no pages: text alone
         expect(page.locator("mark")).to_have_text("Visitors are welcome from three.")
         page.get_by_role("button", name="Close").click()
         search = page.get_by_label("Search in your conversations")

@@ -112,7 +112,7 @@ def test_files_and_folders_come_in(shelf: Shelf, browser: Browser, tmp_path: Pat
         page.wait_for_url("**/library/ward")
         ready(page)
         expect(page.get_by_text("There are no documents yet.")).to_be_visible()
-        page.locator("#upload-files").set_input_files([broken, alone, large])
+        page.locator("#uploads[data-ready] #upload-files").set_input_files([broken, alone, large])
         expect(page.locator(".k-up-failed")).to_contain_text("larger than the server takes")
         expect(page.locator(".k-failed li")).to_contain_text("broken.pdf")
         expect(page.locator(".k-failed li")).to_contain_text("is no PDF that can be read")
@@ -147,7 +147,7 @@ def test_an_upload_is_cancelled_and_tried_again(
 
     with shelf.visit(browser, "/library/town", "eve") as page:
         page.route("**/files/**", hold)
-        page.locator("#upload-files").set_input_files(file)
+        page.locator("#uploads[data-ready] #upload-files").set_input_files(file)
         row = page.locator(".k-up")
         expect(row).to_contain_text(file.name)
         row.get_by_role("button", name="Cancel").click()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -29,11 +28,9 @@ pytestmark = pytest.mark.slow
 CONFIG = Config(parse_workers=2)
 
 
-@pytest.fixture(scope="module")
-def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file that takes many seconds to read."""
-    path = tmp_path_factory.mktemp("slow") / "a.csv"
-    path.write_text("a,b\n" + "1,x\n" * 5_000_000)
+def slow_file(path: Path, rows: int = 400_000) -> Path:
+    """A file that takes seconds to read."""
+    path.write_text("a,b\n" + "".join(f"{n},x {n}\n" for n in range(rows)))
     return path
 
 
@@ -44,17 +41,7 @@ def children_of(process: int) -> set[int]:
     return found
 
 
-def opened_by(process: int) -> list[str]:
-    """The files it has open."""
-    found = []
-    with contextlib.suppress(FileNotFoundError):  # it has just ended
-        for link in Path(f"/proc/{process}/fd").iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                found.append(os.readlink(link))
-    return found
-
-
-def wait_for(condition: object, seconds: float = 60) -> None:
+def wait_for(condition: object, seconds: float = 20) -> None:
     assert callable(condition)
     end = time.monotonic() + seconds
     while not condition():
@@ -125,16 +112,17 @@ def test_errors_keep_their_kind_and_name_the_file_on_one_line(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_time_limit_ends_one_file_only(slow: Path, tmp_path: Path) -> None:
+def test_time_limit_ends_one_file_only(tmp_path: Path) -> None:
+    slow = slow_file(tmp_path / "a.csv", rows=3_000_000)
     (tmp_path / "b.txt").write_text("quick")
-    config = replace(CONFIG, parse_timeout=1.0, parse_workers=1)
+    config = replace(CONFIG, parse_timeout=2.0, parse_workers=1)
     start = time.monotonic()
     with Parsers(config) as parsers:
         outcomes = dict(parsers.parse([slow, tmp_path / "b.txt"]))
     assert time.monotonic() - start < 15
     assert isinstance(outcomes[slow], LimitExceeded)
     assert str(outcomes[slow]).splitlines() == [
-        f"{str(slow)!r}: took longer than 1 s to read",
+        f"{str(slow)!r}: took longer than 2 s to read",
         "fix: set parse_timeout higher in llar.toml or LLAR_PARSE_TIMEOUT",
     ]
     assert isinstance(outcomes[tmp_path / "b.txt"], Document)
@@ -143,9 +131,9 @@ def test_time_limit_ends_one_file_only(slow: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_memory_limit_ends_one_file_only(tmp_path: Path) -> None:
     big = tmp_path / "a.txt"
-    big.write_bytes(b"words and words " * (4 << 20))  # 64 MiB; its parse holds several copies
+    big.write_bytes(b"words and words " * (12 << 20))  # 192 MiB; its parse holds several copies
     (tmp_path / "b.txt").write_text("small")
-    config = replace(CONFIG, parse_memory_mb=250, parse_workers=1)
+    config = replace(CONFIG, parse_memory_mb=500, parse_workers=1)
     with Parsers(config) as parsers:
         outcomes = dict(parsers.parse([big, tmp_path / "b.txt"]))
     assert isinstance(outcomes[big], LimitExceeded)
@@ -166,14 +154,15 @@ def test_sparse_file_is_refused_without_reading_it_as_text(tmp_path: Path) -> No
         load(tmp_path / "a.txt", CONFIG)
 
 
-def test_a_child_that_dies_costs_its_file_and_is_replaced(slow: Path, tmp_path: Path) -> None:
+def test_a_child_that_dies_costs_its_file_and_is_replaced(tmp_path: Path) -> None:
+    slow = slow_file(tmp_path / "a.csv", rows=2_000_000)
     (tmp_path / "b.txt").write_text("next")
     before = children_of(os.getpid())
 
     def kill_when_busy() -> None:
         wait_for(lambda: children_of(os.getpid()) - before)
         (child,) = children_of(os.getpid()) - before
-        wait_for(lambda: str(slow) in opened_by(child))
+        time.sleep(1)
         os.kill(child, signal.SIGSEGV)
 
     killer = threading.Thread(target=kill_when_busy)
@@ -185,22 +174,19 @@ def test_a_child_that_dies_costs_its_file_and_is_replaced(slow: Path, tmp_path: 
     assert isinstance(outcomes[tmp_path / "b.txt"], Document)
 
 
-def test_children_die_with_a_killed_parent(slow: Path) -> None:
+def test_children_die_with_a_killed_parent(tmp_path: Path) -> None:
+    slow = slow_file(tmp_path / "a.csv", rows=3_000_000)
     program = (
         "from pathlib import Path\nfrom llar.config import Config\n"
         "from llar.documents import Parsers\n"
         f"with Parsers(Config()) as p: list(p.parse([Path({str(slow)!r})]))"
     )
-    with subprocess.Popen([sys.executable, "-c", program]) as parent:
-
-        def reading() -> list[int]:
-            return [c for c in children_of(parent.pid) if str(slow) in opened_by(c)]
-
-        try:
-            wait_for(reading)
-            (child,) = reading()
-        finally:
-            parent.kill()
+    parent = subprocess.Popen([sys.executable, "-c", program])
+    wait_for(lambda: children_of(parent.pid))
+    (child,) = children_of(parent.pid)
+    time.sleep(0.5)
+    parent.kill()
+    parent.wait()
     wait_for(lambda: not _is_running(child), seconds=5)
 
 
@@ -213,8 +199,7 @@ def _is_running(process: int) -> bool:
 
 
 def test_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text("a,b\n" + "1,x\n" * 100_000)
+    path = slow_file(tmp_path / "a.csv")
     done = threading.Event()
 
     def keep_writing() -> None:
@@ -296,7 +281,8 @@ def test_what_a_child_gives_up(code: str, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir() if p.name != "llar-home"] == ["kept"]
 
 
-def test_limits_are_set_in_the_child(slow: Path) -> None:
+def test_limits_are_set_in_the_child(tmp_path: Path) -> None:
+    slow = slow_file(tmp_path / "a.csv", rows=3_000_000)
     before = children_of(os.getpid())
     with Parsers(replace(CONFIG, parse_memory_mb=1500, parse_workers=1)) as parsers:
         thread = threading.Thread(target=lambda: next(parsers.parse([slow]), None))

@@ -35,6 +35,7 @@ class LlarUploads {
     window.addEventListener("beforeunload", (event) => {
       if (this.files.some((f) => ["waiting", "paused", "sending"].includes(f.state))) event.preventDefault();
     });
+    this.root.dataset.ready = ""; // what is dropped or chosen from now on is taken
   }
 
   async dropped(transfer) {
