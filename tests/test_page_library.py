@@ -228,7 +228,7 @@ def test_who_may_read_a_document_is_set_on_its_page(shelf: Shelf, browser: Brows
         assert not any("market" in name for name in names(page))
     index = Index.open(shelf.config, "town")
     path = next(f.path for f in index.files() if f.document_id == market)
-    index.set_metadata(path, {"readers": None, "year": None})  # type: ignore[dict-item]
+    index.set_metadata(path, {"readers": None, "year": None})
     index.close()
 
 

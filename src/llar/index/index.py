@@ -213,8 +213,8 @@ class Index:
                 _detach(connection, [gone])
         return True
 
-    def set_metadata(self, path: str, metadata: Metadata) -> None:
-        """Add to or change what is known of one file."""
+    def set_metadata(self, path: str, metadata: Mapping[str, MetadataValue | None]) -> None:
+        """Add to or change what is known of one file; None removes."""
         with self.database.write() as connection:
             connection.execute(
                 "UPDATE files SET metadata = json_patch(metadata, ?) WHERE path = ?",

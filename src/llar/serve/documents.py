@@ -98,7 +98,7 @@ class Documents(Collections):
         check_metadata(metadata)
         index = self.whole(name).index
         for path in paths:
-            index.set_metadata(path, metadata)  # type: ignore[arg-type]  # null removes
+            index.set_metadata(path, metadata)
         return self.row(identity, name, document_id)
 
     def file(self, identity: Identity, name: str, document_id: int) -> Original:
